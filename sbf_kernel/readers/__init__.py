@@ -1,0 +1,1 @@
+"""Bytes → text with positions, one module per family of media types."""

@@ -1,0 +1,62 @@
+"""Settings: environment variables (``SBF_…``), ``.env``-style secrets and defaults, frozen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What can be configured, each field by ``SBF_<NAME>``.
+
+    Arguments given in code beat environment variables, which beat files in
+    the directory named by ``SBF_SECRETS_DIR``.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SBF_", frozen=True, extra="ignore", protected_namespaces=(),
+        secrets_dir=os.environ.get("SBF_SECRETS_DIR"),
+    )
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("sbf")))
+    """Where data live: database, raw files."""
+
+    database_url: SecretStr | None = None
+    """``postgresql://…`` of a server to use instead of the embedded one."""
+
+    embedder: str = "builtin:bge-small-en-v1.5"
+    """``builtin:bge-small-en-v1.5`` or ``none`` (lexical search only)."""
+
+    model: str = "extractive"
+    """``extractive`` or a language model id such as ``openai:gpt-4o-mini``."""
+
+    model_base_url: str | None = None
+    """Base URL of any OpenAI-compatible endpoint (Ollama, vLLM, llama.cpp …)."""
+
+    model_api_key: SecretStr | None = None
+    """Key for the language model; else the provider's own variable is used."""
+
+    model_context_tokens: int = Field(default=16_000, ge=1_000)
+    """Context window to plan for when composing a prompt."""
+
+    threads: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1)
+    """Threads for embedding."""
+
+    read_memory_mb: int = Field(default=1_000, ge=200)
+    """Memory one reader process may use."""
+
+    read_cpu_seconds: int = Field(default=50, ge=1)
+    """CPU time one source may use while it is read."""
+
+    read_wall_seconds: int = Field(default=60, ge=1)
+    """Time one source may take to be read."""
+
+    max_source_mb: int = Field(default=200, ge=1)
+    """Largest file that is accepted."""
+
+    static: bool = False
+    """Deterministic output for reports and checked notebooks: no progress, no streaming display."""

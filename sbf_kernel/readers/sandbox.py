@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from sbf_kernel.errors import SbfError, SourceCrashed, SourceTimeout, SourceTooLarge
 from sbf_kernel.readers.reading import Reading
-from sbf_kernel.readers.sandbox_wire import SPILLED, Names, allow, error_from, pack, unpack
+from sbf_kernel.readers.sandbox_wire import Names, allow, error_from, pack, spilled, unpack
 
 CALLS_PER_CHILD = 200
 """Calls after which a child is replaced: bounds what leaks and what one exploited child gets to see."""
@@ -73,7 +73,9 @@ class Sandbox:
         self.cpu_seconds, self.wall_seconds = cpu_seconds, wall_seconds
         self._calls_per_child = calls_per_child
         self._names = allow(records)
+        self._workers = workers
         self._turns = asyncio.Semaphore(workers)  # wakes waiters in order
+        self._closed = False
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -125,11 +127,16 @@ class Sandbox:
 
     async def close(self) -> None:
         """End all children, also those in the middle of a call, and wait until they are gone."""
-        for child in list(self._all):
-            self._retire(child)
-        self._idle.clear()
-        if self._endings:
-            await asyncio.gather(*self._endings)
+        self._closed = True
+        for child in self._all:
+            child.kill()
+        for _ in range(self._workers):  # a call whose child was killed cleans up before it gives its turn back
+            await self._turns.acquire()
+        while self._idle:
+            self._retire(self._idle.pop())
+        await asyncio.gather(*self._endings)
+        for _ in range(self._workers):
+            self._turns.release()
 
     async def __aenter__(self) -> Self:
         return self
@@ -138,6 +145,8 @@ class Sandbox:
         await self.close()
 
     async def _take(self) -> _Child:
+        if self._closed:
+            raise SourceCrashed("the reader processes are closed", hint="connect again")
         while self._idle:
             child = self._idle.pop()
             if child.alive:
@@ -163,28 +172,26 @@ class Sandbox:
         return child
 
     def _give_back(self, child: _Child, *, healthy: bool) -> None:
-        if healthy and child.calls < self._calls_per_child and child in self._all:
+        if healthy and child.calls < self._calls_per_child and not self._closed:
             self._idle.append(child)
         else:
             self._retire(child)
 
     def _retire(self, child: _Child) -> None:
         """Kill now, reap in the background."""
-        if child in self._all:
-            self._all.remove(child)
-            child.kill()
-            ending = asyncio.create_task(child.gone())
-            self._endings.add(ending)
-            ending.add_done_callback(self._endings.discard)
+        self._all.remove(child)
+        child.kill()
+        ending = asyncio.create_task(child.gone())
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
     async def _cause_of_death(self, child: _Child) -> SbfError:
         """Translate how a child ended without an answer."""
         status = await child.status()
         words = child.last_words()
-        ours = child not in self._all
         self._retire(child)
-        if ours:
-            return SourceCrashed("the reader process was closed during a call", hint="try again")
+        if self._closed:
+            return SourceCrashed("the reader processes were closed during the call", hint="add it again")
         if status == -signal.SIGXCPU:
             return SourceTimeout(f"reading took more than {self.cpu_seconds} s of CPU time", limit=self.cpu_seconds)
         if status == -signal.SIGKILL or any(sign in words for sign in _OUT_OF_MEMORY):
@@ -243,11 +250,9 @@ class _Child:
     async def _spill(self, arg: Any) -> Any:
         if not isinstance(arg, bytes | bytearray | memoryview) or len(arg) <= SPILL_BYTES:
             return arg
-        import msgpack
-
         handle, path = await asyncio.to_thread(tempfile.mkstemp, "", "in-", self._directory)
         await asyncio.to_thread(_write, handle, arg)
-        return msgpack.ExtType(SPILLED, Path(path).name.encode())
+        return spilled(Path(path).name)
 
     async def _reply(self, names: Names) -> tuple[Any, Any, int]:
         assert self._process is not None and self._process.stdout is not None

@@ -29,8 +29,9 @@ from sbf_kernel.readers.sandbox_wire import pack, unpack
 MAX_OPEN_FILES = 64
 """Enough for any parser; small enough that a leak shows."""
 
-# From <linux/prctl.h>, <linux/sched.h>, <linux/landlock.h>; the same on every architecture.
+# From <linux/prctl.h>, sched.h, capability.h and landlock.h; the same on every architecture.
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _SIGKILL = 1, 38, 9
+_CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _LANDLOCK_RULE_PATH_BENEATH = 1
@@ -161,6 +162,8 @@ def _confine() -> None:
     _leave_network(libc)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _landlock(libc)
+    # Root's capabilities go too: CAP_PERFMON alone reads the environment of any process, past Landlock.
+    libc.capset(struct.pack("=II", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def _leave_network(libc: Any) -> None:

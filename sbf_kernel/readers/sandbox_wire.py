@@ -11,12 +11,12 @@ builds the object with pydantic, so even the types of the fields are right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped, unused-ignore]
 
 from sbf_kernel.errors import BY_CODE, SbfError
 
@@ -63,7 +63,7 @@ def _fields(value: Any) -> Any:
     raise TypeError(f"a {type(value).__qualname__} cannot cross the border of a reader process")
 
 
-def unpack(data: bytes, names: Names, spilled: Callable[[str], bytes] | None = None) -> Any:
+def unpack(data: bytes, names: Names, read_spilled: Callable[[str], bytes] | None = None) -> Any:
     """Decode what :func:`pack` made.
 
     Parameters
@@ -72,7 +72,7 @@ def unpack(data: bytes, names: Names, spilled: Callable[[str], bytes] | None = N
         The bytes, trusted or not.
     names
         Record name → class; raises ``KeyError`` for one that is not allowed.
-    spilled
+    read_spilled
         Reads a spilled payload by its name. None refuses them.
 
     Raises
@@ -83,8 +83,8 @@ def unpack(data: bytes, names: Names, spilled: Callable[[str], bytes] | None = N
     """
 
     def extension(code: int, body: bytes) -> Any:
-        if code == SPILLED and spilled is not None:
-            return spilled(body.decode())
+        if code == SPILLED and read_spilled is not None:
+            return read_spilled(body.decode())
         if code != RECORD:
             raise ValueError(f"unknown extension {code}")
         name, values = _plain(body)
@@ -104,10 +104,15 @@ def _plain(data: bytes, extension: Callable[[int, bytes], Any] = msgpack.ExtType
 
 
 @lru_cache(maxsize=64)
-def _adapter(kind: type[Any]) -> Any:
+def _adapter(kind: Hashable) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
+
+
+def spilled(name: str) -> msgpack.ExtType:
+    """Return what to put in the place of bytes that were written to the file ``name``."""
+    return msgpack.ExtType(SPILLED, name.encode())
 
 
 def allow(kinds: tuple[type[Any], ...]) -> Names:

@@ -10,29 +10,50 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "cue"]
 
 _BREAKS = re.compile(r"\r\n?|[\x85\u2028\u2029\v\f]")
-# Control, format-less junk and lone surrogates: PostgreSQL refuses NUL, JSON
-# refuses surrogates, and no reader of a citation can see the rest.
-_JUNK = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
-_SPACES = re.compile(r"[ \t\xa0\u2000-\u200a\u202f\u205f\u3000]+")
+# What nobody can see in a citation and some store refuses: controls (PostgreSQL
+# refuses NUL), lone surrogates (JSON refuses them), byte-order marks and
+# non-characters, soft hyphens, zero-width spaces, bidi marks, embeddings and overrides
+# ("Trojan Source", CVE-2021-42574) and tag characters, which can carry hidden
+# instructions to a model. ZWJ and ZWNJ stay: Persian and Indic spelling needs them.
+_JUNK = re.compile(
+    r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    r"\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
+)
+_SPACES = re.compile(r"[ \t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
+_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
+"""Typesetting forms only; NFKC would also rewrite ², ½ and full-width letters, which carry meaning."""
 
 
 def clean_text(text: str, *, keep_spaces: bool = False) -> str:
     """Normalise text once, before any offset is counted.
 
-    NFC, ``\\n`` line ends, no control characters, soft hyphens or surrogates;
-    runs of blanks become one and line ends lose theirs, unless
-    ``keep_spaces`` (code, tables).
+    NFC, ``\\n`` line ends, Latin ligatures spelt out, no control or invisible
+    characters and no surrogates; runs of blanks become one and line ends lose
+    theirs, unless ``keep_spaces`` (code, tables). Cleaning twice changes nothing.
+
+    Parameters
+    ----------
+    text
+        Any string, valid Unicode or not.
+    keep_spaces
+        Keep indentation and runs of blanks as they are.
     """
-    text = unicodedata.normalize("NFC", _JUNK.sub("", _BREAKS.sub("\n", text)).replace("\u00ad", ""))
+    text = _JUNK.sub("", _BREAKS.sub("\n", text)).translate(_LIGATURES)
+    text = unicodedata.normalize("NFC", text)
     if not keep_spaces:
         text = "\n".join(_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return _MANY_BREAKS.sub("\n\n", text)
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` cleaned, with every run of white space as one blank: titles, headings, table cells."""
+    return " ".join(clean_text(text).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +72,16 @@ class Place:
     """Sheet of a workbook."""
     row: int | None = None
     """1-based row of a table; the header is row 1."""
+
+
+class Where(TypedDict, total=False):
+    """The fields of :class:`Place` a reader may give; ``headings`` are counted by the builder."""
+
+    page: int | None
+    seconds: float | None
+    cell: int | None
+    sheet: str | None
+    row: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +120,25 @@ class ReadingBuilder:
         self._length = 0
         self._headings: list[tuple[int, str]] = []
 
-    def heading(self, text: str, level: int, **place: object) -> None:
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been added yet."""
+        return not self._blocks
+
+    def heading(self, text: str, level: int, **place: Unpack[Where]) -> None:
         """Append a heading of ``level`` 1…6 and open its section."""
-        title = " ".join(clean_text(text).split())
+        title = one_line(text)
         if not title:
             return
-        self._headings = [(lv, t) for lv, t in self._headings if lv < level]
+        self.close(level)
         self.add(title, "heading", **place)
         self._headings.append((level, title))
 
-    def add(self, text: str, kind: BlockKind = "paragraph", *, header: str = "", **place: object) -> None:
+    def close(self, level: int) -> None:
+        """End the open sections of ``level`` and below without starting another (a new file or slide)."""
+        self._headings = [(lv, t) for lv, t in self._headings if lv < level]
+
+    def add(self, text: str, kind: BlockKind = "paragraph", *, header: str = "", **place: Unpack[Where]) -> None:
         """Append one block, cleaned. Empty text is ignored.
 
         ``place`` takes the fields of :class:`Place` except ``headings``.
@@ -107,19 +147,58 @@ class ReadingBuilder:
         if not text.strip():
             return
         if self._parts:
-            same_table = kind == "table" and self._blocks[-1].kind == "table" and self._blocks[-1].header == header
-            self._append("\n" if same_table else "\n\n")
+            self._append(self._separator(kind, header))
         start = self._length
         self._append(text)
-        where = Place(headings=tuple(t for _, t in self._headings), **place)  # type: ignore[arg-type]
+        where = Place(headings=tuple(t for _, t in self._headings), **place)
         self._blocks.append(Block(start, self._length, kind, where, header))
+
+    def table(self, rows: list[list[str]], *, first_row: int = 1, **place: Unpack[Where]) -> None:
+        """Append a table: one block per row, cells joined with `` | ``, the first row as every row's header.
+
+        ``first_row`` is the 1-based number of ``rows[0]`` in the source; rows
+        without text are skipped but counted.
+        """
+        header = ""
+        for number, cells in enumerate(rows, first_row):
+            line = table_line(cells)
+            if line:
+                header = header or line
+                self.add(line, "table", header=header, **{**place, "row": number})
+
+    def _separator(self, kind: BlockKind, header: str) -> str:
+        """Return what stands between the last block and one of ``kind``: rows and list items keep together."""
+        last = self._blocks[-1]
+        together = kind == last.kind and kind in ("table", "list", "cue") and header == last.header
+        return "\n" if together else "\n\n"
 
     def _append(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
 
-    def build(self, *, title: str = "", media_type: str = "text/plain", pages: int | None = None,
-              metadata: dict[str, str] | None = None) -> Reading:
+    def build(
+        self,
+        *,
+        title: str = "",
+        media_type: str = "text/plain",
+        pages: int | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> Reading:
         """Return the finished reading."""
-        return Reading("".join(self._parts), tuple(self._blocks), " ".join(clean_text(title).split()), media_type,
-                       pages, metadata or {})
+        facts = {key: one_line(value) for key, value in (metadata or {}).items() if value}
+        return Reading(
+            "".join(self._parts),
+            tuple(self._blocks),
+            one_line(title),
+            media_type,
+            pages,
+            {key: value for key, value in facts.items() if value},
+        )
+
+
+def table_line(cells: list[str]) -> str:
+    """Return the cells of one row as ``a | b | c``: empty ends dropped, line breaks inside a cell as blanks."""
+    texts = [one_line(cell) for cell in cells]
+    while texts and not texts[-1]:
+        texts.pop()
+    return " | ".join(texts) if any(texts) else ""

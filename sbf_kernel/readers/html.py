@@ -1,0 +1,253 @@
+"""HTML and XHTML: the main text with headings, lists, tables and code.
+
+Parsers of HTML are quadratic, or silently drop text, when elements are nested
+thousands deep; so a linear scan counts first and hopeless pages are read as
+plain text (:func:`is_hostile`). What is main text is decided in
+:mod:`sbf_kernel.readers.main_part`.
+"""
+
+from __future__ import annotations
+
+import html as entities
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, Unpack
+
+from sbf_kernel.readers.html_tables import table_rows
+from sbf_kernel.readers.reading import Reading, ReadingBuilder, Where
+from sbf_kernel.readers.text import decode
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+MAX_DEPTH: Final = 200
+"""libxml2 drops what stands deeper than 255 levels; real pages stay under 100."""
+MAX_TAGS: Final = 200_000
+"""The 2.4 MB annual report among the test files has 60,000."""
+
+_CHARSET = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
+_XML_ENCODING = re.compile(rb"\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]+)")
+_XML_HEAD = re.compile(r"\A\ufeff?\s*<\?xml[^>]*\?>")
+_TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)([^<>]*)>")
+_INVISIBLE = re.compile(r"<!--.*?-->|<(script|style|head|template|svg)\b[^>]*>.*?</\1\s*>", re.S | re.I)
+_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|table|section|article|pre|blockquote|dt|dd|hr)\b[^>]*>", re.I)
+# Tags whose end may be left out: repeated openings follow each other, they do not nest.
+_FLAT = frozenset("br hr img input meta link area base col embed source track wbr param p li dt dd tr td th tbody thead "
+                  "tfoot option optgroup colgroup rt rp html head body".split())
+
+_SKIP = frozenset("script style template svg canvas iframe object embed audio video map noscript head button select "
+                  "input textarea datalist progress meter rp rt area link meta title dialog".split())
+_BLOCKS = frozenset("address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption "
+                    "figure footer form header hgroup hr html legend li main nav ol p section summary ul menu "
+                    "table tbody thead tfoot tr td th caption search".split())
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+
+
+def read_html(content: bytes, name: str, password: str | None) -> Reading:
+    """Read a web page: its main text, title, and what it says about itself (author, date, language …)."""
+    builder = ReadingBuilder()
+    title, metadata = add_html(builder, decode_html(content))
+    return builder.build(title=title, media_type="text/html", metadata=metadata)
+
+
+def decode_html(content: bytes) -> str:
+    """Return markup as text by byte-order mark, ``<meta charset>`` or XML declaration, else by detection."""
+    head = content[:4096]
+    declared = _XML_ENCODING.search(head) or _CHARSET.search(head)
+    text = decode(content, declared.group(1).decode("ascii", "replace") if declared else None)
+    return _XML_HEAD.sub("", text)
+
+
+def add_html(
+    builder: ReadingBuilder, markup: str, *, whole: bool = False, **place: Unpack[Where]
+) -> tuple[str, dict[str, str]]:
+    """Append a page to ``builder``.
+
+    Parameters
+    ----------
+    markup
+        The decoded page or fragment.
+    whole
+        Keep everything, as in a book or mail, where there are no menus.
+    place
+        Given to every block.
+
+    Returns
+    -------
+    tuple
+        The page's title and its metadata.
+    """
+    if is_hostile(markup):
+        for part in flat_text(markup).split("\n\n"):
+            builder.add(part, **place)
+        return "", {}
+    root = parse_html(markup)
+    if root is None:
+        return "", {}
+    from sbf_kernel.readers.main_part import main_parts, page_facts
+
+    title, metadata = page_facts(root)
+    parts = [root] if whole else main_parts(root)
+    for part in parts:
+        add_element(builder, part, **place)
+    return title, metadata
+
+
+def is_hostile(markup: str) -> bool:
+    """Return whether elements nest deeper than :data:`MAX_DEPTH` or outnumber :data:`MAX_TAGS`, in linear time."""
+    depth = tags = 0
+    for match in _TAG.finditer(markup):
+        tags += 1
+        closing, tag, rest = match.groups()
+        if tag.lower() in _FLAT or rest.endswith("/"):
+            continue
+        depth = max(depth - 1, 0) if closing else depth + 1
+        if depth > MAX_DEPTH or tags > MAX_TAGS:
+            return True
+    return False
+
+
+def flat_text(markup: str) -> str:
+    """Return the text between tags, block tags as paragraph breaks, without building a tree."""
+    text = _BLOCK_TAG.sub("\n\n", _INVISIBLE.sub(" ", markup))
+    return entities.unescape(re.sub(r"<[^<>]{0,10000}>", "", text))
+
+
+def parse_html(markup: str) -> _Element | None:
+    """Return the root element, or None when there is no element at all."""
+    from lxml import etree, html
+
+    parser = html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True, remove_pis=True)
+    data = markup.replace("\x00", "").encode("utf-8", "replace")
+    try:
+        return html.document_fromstring(data, parser=parser)
+    except (etree.ParserError, etree.XMLSyntaxError):
+        return None
+
+
+def add_element(builder: ReadingBuilder, element: _Element, **place: Unpack[Where]) -> None:
+    """Append an element's text to ``builder``, block by block."""
+    walk = _Walk(builder, place)
+    walk.visit(element)
+    walk.flush()
+
+
+def tag_of(element: _Element) -> str:
+    """Return the lower-case local name, '' for comments and processing instructions."""
+    tag = element.tag
+    return tag.rpartition("}")[2].rpartition(":")[2].lower() if isinstance(tag, str) else ""
+
+
+class _Walk:
+    """One pass over a tree of bounded depth, collecting inline text until a block begins or ends."""
+
+    def __init__(self, builder: ReadingBuilder, place: Where) -> None:
+        self._builder = builder
+        self._place = place
+        self._inline: list[str] = []
+        self._list_depth = 0
+        self._marker = ""
+
+    def flush(self) -> None:
+        """Append the inline text collected so far as one block."""
+        text = re.sub(r" *\n *", "\n", "".join(self._inline)).strip()
+        self._inline.clear()
+        if not text:
+            return
+        if self._list_depth:
+            text, self._marker = self._marker + text, ""
+        self._builder.add(text, "list" if self._list_depth else "paragraph", **self._place)
+
+    def visit(self, element: _Element) -> None:
+        """Add one element; its tail belongs to the caller."""
+        tag = tag_of(element)
+        if tag in _SKIP or not tag:
+            return
+        if tag in _HEADINGS:
+            self._heading(element, _HEADINGS[tag])
+        elif tag == "table":
+            self._table(element)
+        elif tag in ("pre", "listing", "xmp"):
+            self.flush()
+            self._builder.add("".join(_preformatted(element)), "code", **self._place)
+        elif tag == "math":
+            self._inline.append(_formula(element))
+        elif tag in ("ul", "ol", "dir", "menu"):
+            self._list(element)
+        elif tag == "li":
+            self._item(element)
+        elif tag == "br":
+            self._inline.append("\n")
+        elif tag in _BLOCKS:
+            self.flush()
+            self._children(element)
+            self.flush()
+        else:
+            self._children(element)
+
+    def _children(self, element: _Element) -> None:
+        self._text(element.text)
+        for child in element:
+            self.visit(child)
+            self._text(child.tail)
+
+    def _text(self, text: str | None) -> None:
+        if text:
+            # Line breaks of the markup are blanks; only <br> breaks lines.
+            self._inline.append(re.sub(r"[ \t\r\n\f]+", " ", text))
+
+    def _heading(self, element: _Element, level: int) -> None:
+        self.flush()
+        self._children(element)
+        text, self._inline = "".join(self._inline), []
+        self._builder.heading(text, level, **self._place)
+
+    def _list(self, element: _Element) -> None:
+        self.flush()
+        self._list_depth += 1
+        self._children(element)
+        self.flush()
+        self._list_depth -= 1
+
+    def _item(self, element: _Element) -> None:
+        self.flush()
+        self._marker = "- "
+        depth, self._list_depth = self._list_depth, max(self._list_depth, 1)
+        self._children(element)
+        self.flush()
+        self._list_depth, self._marker = depth, ""
+
+    def _table(self, element: _Element) -> None:
+        self.flush()
+        rows = table_rows(element)
+        if rows is None:  # laid out with a table: its cells are ordinary blocks
+            self._children(element)
+            self.flush()
+            return
+        for caption in element.iterchildren("caption"):
+            self.visit(caption)
+        self.flush()
+        self._builder.table(rows, **self._place)
+
+
+def _preformatted(element: _Element) -> Iterator[str]:
+    if element.text:
+        yield element.text
+    for child in element:
+        if tag_of(child) == "br":
+            yield "\n"
+        elif tag_of(child) not in _SKIP:
+            yield from _preformatted(child)
+        if child.tail:
+            yield child.tail
+
+
+def _formula(element: _Element) -> str:
+    """Return a MathML formula as its author typed it, if that is kept, else its symbols."""
+    for node in element.iter():
+        if tag_of(node) == "annotation" and "tex" in (node.get("encoding") or "").lower() and node.text:
+            return f" {node.text.strip()} "
+    typed = element.get("alttext")
+    if typed:
+        return f" {typed} "
+    return " ".join("".join(element.itertext()).split())

@@ -1,0 +1,188 @@
+"""Which parts of a web page are its text, and which are menus, banners and footers.
+
+Rules instead of learning, in the spirit of Readability and of boilerplate
+removal by link density (Kohlschütter et al., WSDM 2010): what the page itself
+marks as main, minus what it marks as navigation, minus lists of links. Every
+rule has a guard: a page that would lose most of its prose keeps it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+_NOT_MAIN_TAGS: Final = ("nav", "aside", "footer", "form", "dialog", "menu", "search")
+_NOT_MAIN_ROLES: Final = frozenset("navigation banner contentinfo search complementary dialog alertdialog menu menubar "
+                                   "toolbar tablist".split())
+_NAMED_CLUTTER = re.compile(
+    r"(?:^|[\s_-])(?:nav|navbar|navbox|navigation|menu|submenu|breadcrumbs?|sidebar|footer|cookies?|consent|gdpr|share|"
+    r"sharing|social|related|recommended|recirc|newsletter|subscribe|subscription|paywall|promo|advert|advertisement|"
+    r"ads?|banner|popup|modal|overlay|masthead|toolbar|pagination|pager|skip|tags|tagcloud|outbrain|taboola|trending|"
+    r"most-(?:read|popular|viewed)|popular|teaser|toc-sidebar|editsection|login|signup|comments?|disqus|respond)"
+    r"(?:$|[\s_-])",
+    re.I,
+)
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_DATE_NAMES: Final = ("article:published_time", "date", "dc.date", "datepublished", "pubdate", "citation_date",
+                      "citation_publication_date")
+_AUTHOR_NAMES: Final = ("author", "article:author", "dc.creator", "citation_author")
+
+
+def main_parts(root: _Element) -> list[_Element]:
+    """Return the elements that hold the main text, in document order, with clutter removed from them.
+
+    The tree is changed. When the rules leave next to nothing of a page, the
+    page is not an article, and its whole body is returned instead.
+    """
+    from copy import deepcopy
+
+    body = next(root.iter("body"), root)
+    _drop_invisible(body)
+    everything = prose_length(body)
+    spare = deepcopy(body)
+    _drop_clutter(body, everything)
+    parts = _marked_main(body) or [body]
+    for part in parts:
+        _drop_link_lists(part)
+    left = sum(prose_length(part) for part in parts)
+    if left < min(0.25 * everything, 2000) or left < 200 <= everything:
+        _drop_tags(spare, ("nav", "footer", "dialog"))
+        return [spare]
+    return parts
+
+
+def page_facts(root: _Element) -> tuple[str, dict[str, str]]:
+    """Return the page's title and what its head declares: author, date, description, language, address."""
+    said: dict[str, str] = {}
+    for meta in root.iter("meta"):
+        key = (meta.get("property") or meta.get("name") or meta.get("itemprop") or "").lower()
+        value = (meta.get("content") or "").strip()
+        if key and value:
+            said.setdefault(key, value[:1000])
+    titles = ["".join(title.itertext()) for title in root.iter("title") if _in_head(title)]
+    heads = ["".join(head.itertext()) for head in root.iter("h1")]
+    named = [*(said.get(key, "") for key in ("og:title", "citation_title", "dc.title")), *titles[:1], *heads[:1]]
+    title = next((" ".join(text.split()) for text in named if text.strip()), "")
+    canonical = [link.get("href") or "" for link in root.iter("link") if (link.get("rel") or "").lower() == "canonical"]
+    facts = {
+        "author": next((said[key] for key in _AUTHOR_NAMES if key in said), ""),
+        "date": next((said[key] for key in _DATE_NAMES if key in said), ""),
+        "description": said.get("description") or said.get("og:description", ""),
+        "language": root.get("lang") or root.get("{http://www.w3.org/XML/1998/namespace}lang") or "",
+        "url": said.get("og:url") or next(iter(canonical), ""),
+    }
+    return title, {key: value for key, value in facts.items() if value}
+
+
+def prose_length(element: _Element) -> int:
+    """Return the number of characters outside links and scripts: what a reader came for."""
+    return _lengths(element)[0]
+
+
+def _lengths(element: _Element) -> tuple[int, int]:
+    """Return the characters outside and inside links, blanks not counted."""
+    from lxml import etree
+
+    outside = inside = 0
+    depth = 0
+    skipping: _Element | None = None
+    for event, node in etree.iterwalk(element, events=("start", "end")):
+        if event == "start":
+            if skipping is None and node.tag in ("script", "style", "template", "noscript", "head", "svg"):
+                skipping = node
+            depth += node.tag == "a"
+            text = node.text
+        else:
+            depth -= node.tag == "a"
+            if node is skipping:
+                skipping = None
+            text = node.tail if node is not element else None
+        if text and skipping is None:
+            count = len("".join(text.split()))
+            if depth:
+                inside += count
+            else:
+                outside += count
+    return outside, inside
+
+
+def _in_head(title: _Element) -> bool:
+    parent = title.getparent()
+    return parent is not None and parent.tag in ("head", "html")
+
+
+def _drop(element: _Element) -> None:
+    """Remove an element but not the text after it."""
+    parent = element.getparent()
+    if parent is None:
+        return
+    if element.tail and element.tail.strip():
+        before = element.getprevious()
+        if before is None:
+            parent.text = (parent.text or "") + " " + element.tail
+        else:
+            before.tail = (before.tail or "") + " " + element.tail
+    parent.remove(element)
+
+
+def _drop_tags(body: _Element, tags: tuple[str, ...]) -> None:
+    for element in list(body.iter(*tags)):
+        _drop(element)
+
+
+def _drop_invisible(body: _Element) -> None:
+    for element in list(body.iter()):
+        if element is body or not isinstance(element.tag, str):
+            continue
+        style = element.get("style")
+        if element.get("hidden") is not None or (style and _HIDDEN.search(style)):
+            _drop(element)
+
+
+def _drop_clutter(body: _Element, everything: int) -> None:
+    """Drop what is marked as no main text, unless it holds a large share of the page's prose."""
+    for element in list(body.iter()):
+        if element is body or not isinstance(element.tag, str) or element.getparent() is None:
+            continue
+        sure = element.tag in _NOT_MAIN_TAGS or element.get("role") in _NOT_MAIN_ROLES
+        sure = sure or (element.tag == "header" and next(element.iterancestors("article", "main"), None) is None)
+        named = f"{element.get('class') or ''} {element.get('id') or ''}"
+        if not sure and (element.tag in ("body", "main", "article", "html") or not _NAMED_CLUTTER.search(named)):
+            continue
+        if next(element.iter("h1", "main"), None) is not None and prose_length(element) > 0.1 * everything:
+            continue
+        prose, linked = _lengths(element)
+        limit = 0.3 if sure or linked > prose else 0.1
+        if prose <= max(limit * everything, 40):
+            _drop(element)
+
+
+def _marked_main(body: _Element) -> list[_Element]:
+    """Return what the page marks as its main part, when that holds most of the prose that is left."""
+    prose = prose_length(body)
+    mains = [element for element in body.iter("main", "div", "section") if element.tag == "main"
+             or element.get("role") == "main"]
+    articles = [element for element in body.iter("article") if next(element.iterancestors("article"), None) is None]
+    for group in (mains, articles):
+        lengths = [prose_length(element) for element in group]
+        if group and max(lengths) > 0.8 * sum(lengths) and max(lengths) > 0.4 * prose:
+            return [group[lengths.index(max(lengths))]]
+        if group and sum(lengths) > 0.5 * prose:
+            return [element for element in group if next(element.iterancestors("main"), None) is None] or group
+    return []
+
+
+def _drop_link_lists(part: _Element) -> None:
+    """Drop lists, tables and divisions that are nearly all links: menus without the name."""
+    for element in list(part.iter("ul", "ol", "div", "section", "table", "p")):
+        if element is part or element.getparent() is None:
+            continue
+        links = sum(1 for _ in element.iter("a"))
+        if links < 3:
+            continue
+        prose, linked = _lengths(element)
+        if linked > 4 * prose and linked / links < 120 and next(element.iter("h1"), None) is None:
+            _drop(element)

@@ -1,0 +1,36 @@
+"""AI models behind ports, and the built-in ones that need neither key nor network.
+
+``Embedder`` is implemented by :mod:`sbf_kernel.models.builtin`; language
+models come through pydantic-ai in :mod:`sbf_kernel.models.language`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vector = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Text → unit vector. Queries and passages may be embedded differently."""
+
+    id: str
+    """Model id with a fingerprint of weights and runtime settings; stored with every vector."""
+    dimensions: int
+
+    async def embed_query(self, text: str) -> Vector:
+        """Return the unit vector of a question, shape ``(dimensions,)``."""
+        ...
+
+    async def embed_passages(self, texts: Sequence[str]) -> list[Vector]:
+        """Return one unit vector per text, each of shape ``(dimensions,)``."""
+        ...
+
+    def close(self) -> None:
+        """Release threads and memory."""
+        ...

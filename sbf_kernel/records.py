@@ -1,0 +1,439 @@
+"""The nouns that cross every border: frozen, JSON-able, the same locally and over HTTP.
+
+Each record shows itself in a Jupyter notebook (``_repr_mimebundle_``) and is
+one ``.df()`` away from pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from sbf_kernel import display
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, no infinities, unknown fields of newer servers ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
+
+    def _view(self) -> display.View:
+        return display.fields(type(self).__name__, self.model_dump())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return self._view().mimebundle()
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    __str__ = __repr__
+
+
+Item = TypeVar("Item", bound=Record)
+
+
+class Listing(Record, Sequence[Item], Generic[Item]):
+    """A page of records; behaves as a sequence and knows the ``total``."""
+
+    items: tuple[Item, ...]
+    total: int
+    limit: int
+    offset: int
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Item]:  # type: ignore[override]
+        return iter(self.items)
+
+    def df(self) -> pd.DataFrame:
+        """Return one row per record."""
+        return to_frame(item.model_dump() for item in self.items)
+
+
+def to_frame(rows: Any) -> pd.DataFrame:
+    """Return a DataFrame of ``rows`` (mappings); needs pandas (``pip install 'sbf-kernel[jupyter]'``)."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        from sbf_kernel.errors import MissingExtra
+
+        raise MissingExtra("pandas is not installed", hint="pip install pandas") from error
+    return pd.DataFrame(list(rows))
+
+
+class Principal(Record):
+    """Who asks. Every handler gets one; the local user owns everything local."""
+
+    user_id: str
+    roles: tuple[str, ...] = ()
+
+
+LOCAL = Principal(user_id="local", roles=("owner",))
+"""The one user of a local workspace."""
+
+
+class Notebook(Record):
+    """A research container of sources (not a Jupyter notebook file)."""
+
+    id: UUID
+    name: str
+    description: str = ""
+    created_at: datetime
+    updated_at: datetime
+    source_count: int = 0
+    chunk_count: int = 0
+
+
+class NotebookList(Listing[Notebook]):
+    """A page of notebooks."""
+
+    def _view(self) -> display.View:
+        rows = [(n.name, n.source_count, n.chunk_count, n.description, n.updated_at) for n in self.items]
+        return display.table(f"{self.total} notebooks", ("notebook", "sources", "chunks", "description", "updated"), rows)
+
+
+SourceStatus = Literal["pending", "processing", "ready", "failed"]
+
+
+class Source(Record):
+    """One thing brought in, and how far it is."""
+
+    id: UUID
+    name: str
+    origin: str
+    """Where it came from: ``file:///…``, ``https://…``, ``text:…``."""
+    media_type: str = ""
+    status: SourceStatus
+    stage: str = ""
+    """What happens now, or happened last: queued, reading, embedding, stored, unchanged, duplicate …"""
+    reason: str = ""
+    """Wire name of the error when ``status`` is failed, for example ``source_encrypted``."""
+    message: str = ""
+    """The reason in words, with what to do next."""
+    done: int = 0
+    total: int = 0
+    """Progress of the stage, in chunks."""
+    language: str = ""
+    tags: tuple[str, ...] = ()
+    version: int = 0
+    """Number of the current version; 0 while there is none."""
+    version_id: UUID | None = None
+    char_count: int = 0
+    chunk_count: int = 0
+    page_count: int | None = None
+    sha256: str = ""
+    """SHA-256 of the raw bytes, hex."""
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.status in ("ready", "failed")
+
+
+class SourceList(Listing[Source]):
+    """A page of sources."""
+
+    def _view(self) -> display.View:
+        rows = [(s.name, s.status, s.message or s.stage, s.language, s.chunk_count, s.page_count) for s in self.items]
+        return display.table(f"{self.total} sources", ("source", "status", "detail", "language", "chunks", "pages"), rows)
+
+
+class SourceText(Record):
+    """The immutable normalised text of one source version."""
+
+    source_id: UUID
+    version_id: UUID
+    version: int
+    name: str
+    sha256: str
+    """SHA-256 of ``text`` in UTF-8, hex."""
+    text: str
+
+    def _view(self) -> display.View:
+        return display.quote(f"{self.name} · version {self.version}", self.text[:2_000])
+
+
+class Location(Record):
+    """Where a span stands in its source; only what applies is set."""
+
+    page: int | None = None
+    headings: tuple[str, ...] = ()
+    seconds: float | None = None
+    cell: int | None = None
+    sheet: str | None = None
+    row: int | None = None
+
+    def label(self) -> str:
+        """Return it for people: ``p. 3 · Methods``, ``12:05``, ``Sheet1 row 7``."""
+        parts = [f"p. {self.page}"] if self.page else []
+        if self.seconds is not None:
+            minutes, seconds = divmod(int(self.seconds), 60)
+            hours, minutes = divmod(minutes, 60)
+            parts.append(f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}")
+        if self.cell:
+            parts.append(f"cell {self.cell}")
+        if self.sheet or self.row:
+            parts.append(" ".join(filter(None, [self.sheet, f"row {self.row}" if self.row else None])))
+        return " · ".join([*parts, *self.headings[-1:]])
+
+
+class Hit(Record):
+    """A chunk that answers a query, and which arm of the search found it."""
+
+    rank: int
+    score: float
+    source_id: UUID
+    source: str
+    """Name of the source."""
+    version_id: UUID
+    version: int
+    chunk_id: UUID
+    start: int
+    end: int
+    """``text`` is characters ``start`` to ``end`` of the version's text."""
+    text: str
+    location: Location
+    highlights: tuple[tuple[int, int], ...] = ()
+    """Spans inside ``text`` that match words of the query."""
+    dense_rank: int | None = None
+    dense_score: float | None = None
+    """Cosine similarity."""
+    lexical_rank: int | None = None
+    lexical_score: float | None = None
+    """BM25."""
+
+    def snippet(self, width: int = 300) -> tuple[int, int]:
+        """Return the span of ``text`` of at most about ``width`` characters around the first highlights."""
+        return display.window(self.text, self.highlights, width)
+
+
+class Hits(Record, Sequence[Hit]):
+    """The ranking for one query."""
+
+    query: str
+    arm: str
+    items: tuple[Hit, ...]
+    searched_chunks: int = 0
+    """Size of the scope."""
+    milliseconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Hit]:  # type: ignore[override]
+        return iter(self.items)
+
+    def df(self) -> pd.DataFrame:
+        """Return rank, score, both arms' ranks, source, version, page, start, end, text: a row per hit."""
+        return to_frame({**hit.model_dump(exclude={"location", "highlights"}),
+                         "page": hit.location.page, "location": hit.location.label()} for hit in self.items)
+
+    def _view(self) -> display.View:
+        return display.hits(self)
+
+
+CitationStatus = Literal["verified", "unverified"]
+
+
+class Citation(Record):
+    """A link from a marker in an answer to exact words of a source version."""
+
+    marker: int
+    """The n of ``[n]``."""
+    status: CitationStatus
+    """``verified``: ``quote`` stands at ``start:end`` of the stored text."""
+    source_id: UUID
+    source: str
+    version_id: UUID
+    version: int
+    chunk_id: UUID
+    start: int
+    end: int
+    quote: str
+    location: Location
+    answer_start: int = 0
+    answer_end: int = 0
+    """The span of the answer's text that the citation supports."""
+
+
+class Citations(Record, Sequence[Citation]):
+    """All citations of an answer, in the order of the text."""
+
+    items: tuple[Citation, ...] = ()
+
+    @overload
+    def __getitem__(self, index: int) -> Citation: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Citation]: ...
+    def __getitem__(self, index: int | slice) -> Citation | Sequence[Citation]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Citation]:  # type: ignore[override]
+        return iter(self.items)
+
+    def df(self) -> pd.DataFrame:
+        """Return a row per citation: marker, status, source, version, page, start, end, quote."""
+        return to_frame({**c.model_dump(exclude={"location"}), "page": c.location.page,
+                         "location": c.location.label()} for c in self.items)
+
+    def _view(self) -> display.View:
+        rows = [(f"[{c.marker}]", c.status, c.source, c.location.label(), f"{c.start}–{c.end}", c.quote) for c in self.items]
+        return display.table(f"{len(self.items)} citations", ("", "status", "source", "where", "characters", "quote"), rows)
+
+
+class Usage(Record):
+    """What a model call consumed."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+    """None when the price is unknown."""
+
+
+class Budget(Record):
+    """How the context window was spent, in tokens, and what did not fit."""
+
+    window: int = 0
+    reserved: int = 0
+    """Kept free for the answer."""
+    used: int = 0
+    passages: int = 0
+    """Passages shown to the model."""
+    cut: int = 0
+    """Passages found but left out."""
+    cut_sources: tuple[str, ...] = ()
+
+
+class Passage(Record):
+    """Text as it was shown to the model under the label ``[label]``."""
+
+    label: int
+    source_id: UUID
+    source: str
+    version_id: UUID
+    version: int
+    chunk_id: UUID
+    start: int
+    end: int
+    text: str
+    location: Location
+    score: float = 0.0
+
+
+class Provenance(Record):
+    """Everything needed to say where an answer came from."""
+
+    model: str
+    prompt_sha256: str = ""
+    parameters: dict[str, Any] = {}
+    package_version: str = ""
+    passages: tuple[Passage, ...] = ()
+    unknown_markers: int = 0
+    """Markers the model invented; they were dropped."""
+
+
+class Answer(Record):
+    """A question, its answer, and the exact words that support it."""
+
+    id: UUID
+    notebook_id: UUID | None = None
+    question: str
+    answered: bool
+    """False: the sources do not say. ``text`` then tells so."""
+    text: str
+    citations: Citations
+    usage: Usage = Usage()
+    budget: Budget = Budget()
+    provenance: Provenance
+    created_at: datetime
+    milliseconds: float = 0.0
+
+    def _view(self) -> display.View:
+        return display.answer(self)
+
+
+class AnswerList(Listing[Answer]):
+    """A page of stored answers."""
+
+    def _view(self) -> display.View:
+        rows = [(a.question, "yes" if a.answered else "no", len(a.citations), a.provenance.model, a.created_at) for a in self.items]
+        return display.table(f"{self.total} answers", ("question", "answered", "citations", "model", "asked"), rows)
+
+
+class AnswerDelta(Record):
+    """A piece of an answer that is being written; the last event of the stream is the :class:`Answer`."""
+
+    text: str = ""
+
+
+class RecheckedCitation(Record):
+    """Whether a stored citation still holds."""
+
+    marker: int
+    source: str
+    holds: bool
+    """The quote still stands at its offsets of the cited version."""
+    current: bool
+    """The cited version is the source's newest."""
+    quote: str
+    detail: str = ""
+
+
+class Recheck(Record):
+    """The outcome of checking all citations of an answer again."""
+
+    answer_id: UUID
+    items: tuple[RecheckedCitation, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every quote still stands where the answer says."""
+        return all(item.holds for item in self.items)
+
+    def df(self) -> pd.DataFrame:
+        """Return a row per citation."""
+        return to_frame(item.model_dump() for item in self.items)
+
+    def _view(self) -> display.View:
+        rows = [(f"[{c.marker}]", "holds" if c.holds else "BROKEN", "newest version" if c.current else "older version",
+                 c.source, c.quote, c.detail) for c in self.items]
+        return display.table("recheck", ("", "quote", "version", "source", "words", "detail"), rows)
+
+
+class Health(Record):
+    """What works, for ``sbf doctor`` and ``GET /health``."""
+
+    ok: bool
+    version: str
+    checks: dict[str, str]
+
+    def _view(self) -> display.View:
+        return display.table("SBF " + self.version, ("part", "state"), list(self.checks.items()))

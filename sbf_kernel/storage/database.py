@@ -1,0 +1,148 @@
+"""The pool of connections, and transactions that belong to one tenant."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sbf_kernel.errors import StoreUnavailable
+from sbf_kernel.records import Principal
+from sbf_kernel.settings import Settings
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from sbf_kernel.storage.embedded import EmbeddedServer
+
+# Generic plans hide how selective a notebook is, and just-in-time compiling
+# costs more than any of our queries takes.
+_OPTIONS = "-c search_path=sbf,public -c jit=off -c plan_cache_mode=force_custom_plan -c client_min_messages=warning"
+
+
+class Database:
+    """One PostgreSQL database: embedded, or any server by URL."""
+
+    def __init__(self, engine: AsyncEngine, conninfo: str, server: EmbeddedServer | None) -> None:
+        self.engine = engine
+        self._conninfo = conninfo
+        self._server = server
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Database:
+        """Start or find the server, bring the schema up to date, open the pool.
+
+        Raises
+        ------
+        StoreError
+            With the cause and the cure.
+        """
+        starting = asyncio.get_running_loop().run_in_executor(None, _prepare, settings)
+        from sqlalchemy.ext.asyncio import create_async_engine  # imported while the server starts
+
+        conninfo, server = await starting
+
+        async def connect() -> psycopg.AsyncConnection:
+            import psycopg
+
+            # Server-side prepared statements would bring generic plans back.
+            return await psycopg.AsyncConnection.connect(conninfo, options=_OPTIONS, prepare_threshold=None)
+
+        engine = create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=8, max_overflow=8,
+                                     pool_timeout=30)
+        return cls(engine, conninfo, server)
+
+    @asynccontextmanager
+    async def transaction(self, principal: Principal) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction that sees only the principal's rows.
+
+        Commits at the end, rolls back on any exception.
+
+        Raises
+        ------
+        StoreUnavailable
+            The server went away. An embedded one is started again for the next call.
+        """
+        import psycopg
+        from sqlalchemy import text
+        from sqlalchemy.exc import DBAPIError, TimeoutError
+
+        try:
+            async with self.engine.begin() as connection:
+                await connection.execute(
+                    text("select set_config('role', 'sbf_app', true), set_config('sbf.user_id', :user_id, true)"),
+                    {"user_id": principal.user_id},
+                )
+                yield connection
+        except TimeoutError as error:
+            raise StoreUnavailable("all database connections are busy", hint="try again in a moment") from error
+        except (DBAPIError, psycopg.OperationalError) as error:
+            lost = isinstance(error, psycopg.OperationalError) or error.connection_invalidated or isinstance(
+                error.orig, psycopg.OperationalError)
+            if not lost:
+                raise
+            await self._recover()
+            raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error
+
+    async def _recover(self) -> None:
+        await self.engine.dispose()
+        if self._server is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._server.ensure_running)
+
+    @asynccontextmanager
+    async def work_lock(self, name: UUID) -> AsyncIterator[bool]:
+        """Hold the database-wide lock ``name`` on a connection of its own; yields whether it was free.
+
+        The lock ends with the connection, hence with the process: a killed
+        worker needs no heartbeat to be noticed.
+        """
+        import psycopg
+
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        try:
+            cursor = await connection.execute("select pg_try_advisory_lock(%s)", [lock_number(name)])
+            row = await cursor.fetchone()
+            yield bool(row and row[0])
+        finally:
+            await connection.close()
+
+    async def owner_execute(self, statement: Any, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Run one statement outside any transaction as the owner of the schema (index maintenance)."""
+        import psycopg
+
+        async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, options=_OPTIONS) as connection:
+            cursor = await connection.execute(statement, parameters or None)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def close(self) -> None:
+        """Close the pool and give the embedded server's lease back."""
+        await self.engine.dispose()
+        if self._server is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._server.release)
+
+
+def lock_number(name: UUID) -> int:
+    """Return the signed 64-bit number PostgreSQL's advisory locks take."""
+    return int.from_bytes(hashlib.blake2b(name.bytes, digest_size=8).digest(), "big", signed=True)
+
+
+def _prepare(settings: Settings) -> tuple[str, EmbeddedServer | None]:
+    from sbf_kernel.storage import schema
+
+    if settings.database_url is not None:
+        conninfo = settings.database_url.get_secret_value().replace("postgresql+psycopg://", "postgresql://", 1)
+        schema.prepare(conninfo)
+        return conninfo, None
+    from sbf_kernel.storage import embedded
+
+    server = embedded.acquire(settings.home)
+    try:
+        schema.prepare(server.conninfo)
+    except BaseException:
+        server.release()
+        raise
+    return server.conninfo, server

@@ -14,7 +14,19 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceError, SourceHasNoText, SourceTooLarge, SourceUnsupported
-from sbf_kernel.readers.detecting import REFUSED, detect
+from sbf_kernel.readers.detecting import (
+    DOCX,
+    ENCRYPTED_OFFICE,
+    ODP,
+    ODS,
+    ODT,
+    PPTX,
+    REFUSED,
+    XLS,
+    XLSB,
+    XLSX,
+    detect,
+)
 from sbf_kernel.readers.reading import Block, BlockKind, Place, Reading, ReadingBuilder, clean_text
 
 __all__ = ["Block", "BlockKind", "Place", "Reading", "ReadingBuilder", "clean_text", "detect", "media_types", "read"]
@@ -32,9 +44,32 @@ _READERS: dict[str, str] = {
     "text/x-source": "text:read_code",
     "text/markdown": "markdown:read_markdown",
     "text/html": "html:read_html",
+    "text/csv": "tables:read_csv",
+    "text/tab-separated-values": "tables:read_csv",
+    "text/vtt": "subtitles:read_subtitles",
+    "application/x-subrip": "subtitles:read_subtitles",
+    "application/json": "json_text:read_json",
+    "application/x-ndjson": "json_text:read_jsonl",
+    "application/x-ipynb+json": "jupyter:read_ipynb",
+    "application/xml": "markup:read_xml",
+    "application/jats+xml": "markup:read_jats",
+    "application/x-tex": "tex:read_tex",
+    "application/rtf": "rtf:read_rtf",
     "application/pdf": "pdf:read_pdf",
-    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx:read_docx",
+    "application/epub+zip": "books:read_epub",
+    "message/rfc822": "mail:read_eml",
+    "application/vnd.ms-outlook": "outlook:read_msg",
+    DOCX: "docx:read_docx",
+    PPTX: "slides:read_pptx",
+    XLSX: "workbooks:read_xlsx",
+    XLSB: "workbooks:read_xls",
+    XLS: "workbooks:read_xls",
+    ODT: "opendocument:read_odt",
+    ODS: "opendocument:read_ods",
+    ODP: "opendocument:read_odp",
+    ENCRYPTED_OFFICE: "encrypted:read_encrypted_office",
 }
+"""Media type → module and function that reads it."""
 
 
 def media_types() -> tuple[str, ...]:

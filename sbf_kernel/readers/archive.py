@@ -29,7 +29,7 @@ MAX_ELEMENTS: Final = 2_500_000
 MAX_XML_DEPTH: Final = 250
 _LARGE: Final = 2**20
 _NESTED: Final = (".zip", ".docx", ".docm", ".pptx", ".xlsx", ".xlsm", ".odt", ".epub", ".jar")
-_DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.I)
+_DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 
 
 class Archive:

@@ -80,25 +80,22 @@ _MAGIC: Final[tuple[tuple[bytes, str], ...]] = (
 )
 
 _SUFFIXES: Final[dict[str, str]] = {
-    **dict.fromkeys("txt text log asc nfo".split(), "text/plain"),
-    **dict.fromkeys("md markdown mdown mkd mdx qmd rmd".split(), "text/markdown"),
-    **dict.fromkeys("html htm xhtml xht shtml".split(), "text/html"),
-    **dict.fromkeys("csv".split(), "text/csv"),
-    **dict.fromkeys("tsv tab".split(), "text/tab-separated-values"),
-    **dict.fromkeys("tex latex ltx".split(), "application/x-tex"),
-    **dict.fromkeys("json geojson jsonld".split(), "application/json"),
-    **dict.fromkeys("jsonl ndjson".split(), "application/x-ndjson"),
-    **dict.fromkeys("xml rdf rss atom xsd xsl svg opml nxml dita tei".split(), "application/xml"),
+    **dict.fromkeys(["txt", "text", "log", "asc", "nfo"], "text/plain"),
+    **dict.fromkeys(["md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd"], "text/markdown"),
+    **dict.fromkeys(["html", "htm", "xhtml", "xht", "shtml"], "text/html"),
+    **dict.fromkeys(["csv"], "text/csv"),
+    **dict.fromkeys(["tsv", "tab"], "text/tab-separated-values"),
+    **dict.fromkeys(["tex", "latex", "ltx"], "application/x-tex"),
+    **dict.fromkeys(["json", "geojson", "jsonld"], "application/json"),
+    **dict.fromkeys(["jsonl", "ndjson"], "application/x-ndjson"),
+    **dict.fromkeys(["xml", "rdf", "rss", "atom", "xsd", "xsl", "svg", "opml", "nxml", "dita", "tei"], "application/xml"),
     "ipynb": "application/x-ipynb+json",
     "srt": "application/x-subrip",
     "vtt": "text/vtt",
     "eml": "message/rfc822",
     "rtf": "application/rtf",
     **dict.fromkeys(
-        "py pyi js mjs cjs ts tsx jsx java kt kts scala c h cc cpp cxx hpp hh cs go rs rb php pl pm r jl lua swift m mm "
-        "sh bash zsh fish ps1 bat sql css scss less vue svelte dart ex exs erl hs ml mli clj lisp el vim asm s f f90 "
-        "for pas proto graphql tf gradle cmake yaml yml toml ini cfg conf properties env dockerfile makefile diff patch "
-        "bib sty cls".split(),
+        ["py", "pyi", "js", "mjs", "cjs", "ts", "tsx", "jsx", "java", "kt", "kts", "scala", "c", "h", "cc", "cpp", "cxx", "hpp", "hh", "cs", "go", "rs", "rb", "php", "pl", "pm", "r", "jl", "lua", "swift", "m", "mm", "sh", "bash", "zsh", "fish", "ps1", "bat", "sql", "css", "scss", "less", "vue", "svelte", "dart", "ex", "exs", "erl", "hs", "ml", "mli", "clj", "lisp", "el", "vim", "asm", "s", "f", "f90", "for", "pas", "proto", "graphql", "tf", "gradle", "cmake", "yaml", "yml", "toml", "ini", "cfg", "conf", "properties", "env", "dockerfile", "makefile", "diff", "patch", "bib", "sty", "cls"],
         CODE,
     ),
 }
@@ -119,14 +116,14 @@ _SAID: Final[dict[str, str]] = {
 }
 _TEXT_KINDS: Final = frozenset({*_SUFFIXES.values(), *_SAID.values(), "application/jats+xml"})
 
-_HTML = re.compile(r"<!doctype\s+html|<html[\s>]", re.I)
-_HTML_PART = re.compile(r"<(?:head|body|title|meta|div|p|table|h[1-6]|ul|article|section|center|font)[\s>/]", re.I)
-_JATS = re.compile(r"<(?:\w+:)?article\b[^>]*(?:article-type|dtd-version|mml|xlink)|JATS|NLM//DTD", re.I)
+_HTML = re.compile(r"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
+_HTML_PART = re.compile(r"<(?:head|body|title|meta|div|p|table|h[1-6]|ul|article|section|center|font)[\s>/]", re.IGNORECASE)
+_JATS = re.compile(r"<(?:\w+:)?article\b[^>]*(?:article-type|dtd-version|mml|xlink)|JATS|NLM//DTD", re.IGNORECASE)
 _ROOT = re.compile(r"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 _SRT = re.compile(r"\d+\s*\n\s*\d{1,2}:\d\d:\d\d[,.]\d{1,3}\s*-->")
 _CUE = re.compile(r"(?:\d{1,3}:)?\d{1,2}:\d\d[.,]\d{1,3}[ \t]*-->[ \t]*(?:\d{1,3}:)?\d{1,2}:\d\d[.,]\d{1,3}")
-_MAIL = re.compile(r"(?:Return-Path|Received|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|X-[\w-]+):", re.I)
-_TEX = re.compile(r"^\s*\\(?:documentclass|documentstyle)\b|\\begin\{document\}", re.M)
+_MAIL = re.compile(r"(?:Return-Path|Received|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|X-[\w-]+):", re.IGNORECASE)
+_TEX = re.compile(r"^\s*\\(?:documentclass|documentstyle)\b|\\begin\{document\}", re.MULTILINE)
 
 
 def detect(content: bytes, name: str, media_type: str | None = None) -> str:
@@ -227,7 +224,7 @@ def _by_markup(start: str, by_name: str | None) -> str | None:
         return "text/vtt"
     if by_name in (CODE, "text/markdown", "application/x-tex", "text/csv", "text/tab-separated-values"):
         return None
-    if _HTML.match(re.sub(r"\A(?:<!--.*?-->|<\?xml[^>]*\?>|\s)+", "", start, flags=re.S)):
+    if _HTML.match(re.sub(r"\A(?:<!--.*?-->|<\?xml[^>]*\?>|\s)+", "", start, flags=re.DOTALL)):
         return "text/html"
     if start.startswith("<?xml") or by_name == "application/xml":
         root = _ROOT.search(start)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 _HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|заголовок|标题|見出し)\s*(\d)",
-                            re.I)
+                            re.IGNORECASE)
 _NOTES: Final = (("footnotes", "footnote"), ("endnotes", "endnote"), ("comments", "comment"))
-_TRANSPARENT: Final = frozenset("sdt sdtContent ins smartTag hyperlink fldSimple customXml moveTo bdo dir".split())
-_DROPPED: Final = frozenset("del moveFrom rPr pPr instrText delText sectPr tblPr trPr tcPr Fallback".split())
+_TRANSPARENT: Final = frozenset(["sdt", "sdtContent", "ins", "smartTag", "hyperlink", "fldSimple", "customXml", "moveTo", "bdo", "dir"])
+_DROPPED: Final = frozenset(["del", "moveFrom", "rPr", "pPr", "instrText", "delText", "sectPr", "tblPr", "trPr", "tcPr", "Fallback"])
 
 
 def local(element: _Element) -> str:

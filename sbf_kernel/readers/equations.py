@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-_SKIPPED: Final = frozenset("rPr ctrlPr fPr sSupPr sSubPr sSubSupPr radPr naryPr dPr funcPr accPr barPr mPr limLowPr "
-                            "limUppPr groupChrPr boxPr eqArrPr mrPr phantPr sPrePr borderBoxPr argPr oMathParaPr".split())
+_SKIPPED: Final = frozenset(["rPr", "ctrlPr", "fPr", "sSupPr", "sSubPr", "sSubSupPr", "radPr", "naryPr", "dPr", "funcPr", "accPr", "barPr", "mPr", "limLowPr", "limUppPr", "groupChrPr", "boxPr", "eqArrPr", "mrPr", "phantPr", "sPrePr", "borderBoxPr", "argPr", "oMathParaPr"])
 
 
 def equation_text(node: _Element) -> str:

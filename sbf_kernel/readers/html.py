@@ -25,21 +25,17 @@ MAX_DEPTH: Final = 200
 MAX_TAGS: Final = 200_000
 """The 2.4 MB annual report among the test files has 60,000."""
 
-_CHARSET = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
+_CHARSET = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]+)")
 _XML_HEAD = re.compile(r"\A\ufeff?\s*<\?xml[^>]*\?>")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)([^<>]*)>")
-_INVISIBLE = re.compile(r"<!--.*?-->|<(script|style|head|template|svg)\b[^>]*>.*?</\1\s*>", re.S | re.I)
-_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|table|section|article|pre|blockquote|dt|dd|hr)\b[^>]*>", re.I)
+_INVISIBLE = re.compile(r"<!--.*?-->|<(script|style|head|template|svg)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|table|section|article|pre|blockquote|dt|dd|hr)\b[^>]*>", re.IGNORECASE)
 # Tags whose end may be left out: repeated openings follow each other, they do not nest.
-_FLAT = frozenset("br hr img input meta link area base col embed source track wbr param p li dt dd tr td th tbody thead "
-                  "tfoot option optgroup colgroup rt rp html head body".split())
+_FLAT = frozenset(["br", "hr", "img", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param", "p", "li", "dt", "dd", "tr", "td", "th", "tbody", "thead", "tfoot", "option", "optgroup", "colgroup", "rt", "rp", "html", "head", "body"])
 
-_SKIP = frozenset("script style template svg canvas iframe object embed audio video map noscript head button select "
-                  "input textarea datalist progress meter rp rt area link meta title dialog".split())
-_BLOCKS = frozenset("address article aside blockquote body center dd details dialog dir div dl dt fieldset figcaption "
-                    "figure footer form header hgroup hr html legend li main nav ol p section summary ul menu "
-                    "table tbody thead tfoot tr td th caption search".split())
+_SKIP = frozenset(["script", "style", "template", "svg", "canvas", "iframe", "object", "embed", "audio", "video", "map", "noscript", "head", "button", "select", "input", "textarea", "datalist", "progress", "meter", "rp", "rt", "area", "link", "meta", "title", "dialog"])
+_BLOCKS = frozenset(["address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "li", "main", "nav", "ol", "p", "section", "summary", "ul", "menu", "table", "tbody", "thead", "tfoot", "tr", "td", "th", "caption", "search"])
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 

@@ -15,17 +15,16 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 _NOT_MAIN_TAGS: Final = ("nav", "aside", "footer", "form", "dialog", "menu", "search")
-_NOT_MAIN_ROLES: Final = frozenset("navigation banner contentinfo search complementary dialog alertdialog menu menubar "
-                                   "toolbar tablist".split())
+_NOT_MAIN_ROLES: Final = frozenset(["navigation", "banner", "contentinfo", "search", "complementary", "dialog", "alertdialog", "menu", "menubar", "toolbar", "tablist"])
 _NAMED_CLUTTER = re.compile(
     r"(?:^|[\s_-])(?:nav|navbar|navbox|navigation|menu|submenu|breadcrumbs?|sidebar|footer|cookies?|consent|gdpr|share|"
     r"sharing|social|related|recommended|recirc|newsletter|subscribe|subscription|paywall|promo|advert|advertisement|"
     r"ads?|banner|popup|modal|overlay|masthead|toolbar|pagination|pager|skip|tags|tagcloud|outbrain|taboola|trending|"
     r"most-(?:read|popular|viewed)|popular|teaser|toc-sidebar|editsection|login|signup|comments?|disqus|respond)"
     r"(?:$|[\s_-])",
-    re.I,
+    re.IGNORECASE,
 )
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _DATE_NAMES: Final = ("article:published_time", "date", "dc.date", "datepublished", "pubdate", "citation_date",
                       "citation_publication_date")
 _AUTHOR_NAMES: Final = ("author", "article:author", "dc.creator", "citation_author")

@@ -20,15 +20,15 @@ _RULE = re.compile(r"\s{0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?=\S)")
 _TABLE_RULE = re.compile(r"\s{0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _CELL_BREAK = re.compile(r"(?<!\\)\|")
-_FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.S)
-_FRONT_FACT = re.compile(r"^([A-Za-z][\w -]{0,40}):[ \t]*(.+)$", re.M)
+_FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_FACT = re.compile(r"^([A-Za-z][\w -]{0,40}):[ \t]*(.+)$", re.MULTILINE)
 
 _CODE_SPAN = re.compile(r"(`+)([^`\n]+?)\1(?!`)")
 _IMAGE = re.compile(r"!\[([^\[\]\n]{0,1000})\](?:\([^()\n]{0,2000}(?:\([^()\n]{0,500}\))?[^()\n]{0,500}\)|\[[^\]\n]{0,500}\])")
 _LINK = re.compile(r"\[([^\[\]\n]{0,1000})\](?:\([^()\n]{0,2000}(?:\([^()\n]{0,500}\))?[^()\n]{0,500}\)|\[[^\]\n]{0,500}\])")
 _DEFINITION = re.compile(r"\s{0,3}\[(?!\^)[^\]\n]{1,500}\]:[ \t]+\S+(?:[ \t]+[\"'(].*[\"')])?[ \t]*$")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^\s<>]{1,2000})>")
-_TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>\n]{0,2000})?/?>|<!--.{0,20000}?-->", re.S)
+_TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>\n]{0,2000})?/?>|<!--.{0,20000}?-->", re.DOTALL)
 _STRONG = re.compile(r"(\*\*\*|\*\*|\*|~~)(?=[^\s*])([^*~\n]{1,2000}?)(?<=\S)\1")
 _UNDERSCORE = re.compile(r"(?<![\w_])(__|_)(?=[^\s_])([^_\n]{1,2000}?)(?<=\S)\1(?![\w_])")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
@@ -206,6 +206,6 @@ def _take_indented(state: _State, line: str) -> None:
 
 def _cells(line: str) -> list[str]:
     line = line.strip()
-    line = line[1:] if line.startswith("|") else line
+    line = line.removeprefix("|")
     line = line[:-1] if line.endswith("|") and not line.endswith("\\|") else line
     return [cell.replace("\\|", "|").strip() for cell in _CELL_BREAK.split(line)]

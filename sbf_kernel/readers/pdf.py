@@ -129,7 +129,7 @@ def _outline(document: PdfDocument) -> dict[int, dict[str, int]]:
 def _title(declared: str, pages: list[list[Line]]) -> str:
     """Return the declared title unless it is a file name or empty, else the largest line of page one."""
     if declared.strip() and not re.search(r"\.(?:docx?|pdf|tex|dvi|indd|qxd|rtf|pptx?)$|^untitled|^microsoft word",
-                                          declared.strip(), re.I):
+                                          declared.strip(), re.IGNORECASE):
         return declared
     lines = [line for line in pages[0] if 3 < len(line.text) < 200 and not line.sideways] if pages else []
     if not lines:

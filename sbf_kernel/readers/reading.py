@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypedDict, Unpack
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "cue"]
@@ -165,6 +165,17 @@ class ReadingBuilder:
             if line:
                 header = header or line
                 self.add(line, "table", header=header, **{**place, "row": number})
+
+    def include(self, reading: Reading) -> None:
+        """Append a whole reading (an attachment) inside the sections that are open."""
+        open_sections = tuple(t for _, t in self._headings)
+        for block in reading.blocks:
+            if self._parts:
+                self._append(self._separator(block.kind, block.header))
+            start = self._length
+            self._append(reading.text[block.start : block.end])
+            place = replace(block.place, headings=open_sections + block.place.headings)
+            self._blocks.append(Block(start, self._length, block.kind, place, block.header))
 
     def _separator(self, kind: BlockKind, header: str) -> str:
         """Return what stands between the last block and one of ``kind``: rows and list items keep together."""

@@ -146,7 +146,7 @@ _CHAPTER = re.compile(
     r"(?:(?P<part>book|part|volume|act)|(?P<chapter>chapter|section|scene|appendix))\s+"
     r"(?:[ivxlcdm]+|\d+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen)\b"
     r"[.:]?.{0,60}",
-    re.I,
+    re.IGNORECASE,
 )
 _BULLET = re.compile(r"[-*•‣·–]\s+\S|\(?\d{1,3}[.)]\s+\S")
 

@@ -1,0 +1,38 @@
+"""Office files under a password: an OLE container around the encrypted package ([MS-OFFCRYPTO])."""
+
+from __future__ import annotations
+
+import io
+
+from sbf_kernel.errors import MissingExtra, SourceBroken, SourceEncrypted
+from sbf_kernel.readers.reading import Reading
+
+
+def read_encrypted_office(content: bytes, name: str, password: str | None) -> Reading:
+    """Decrypt a DOCX, PPTX or XLSX with ``password`` and read what is inside.
+
+    Raises
+    ------
+    SourceEncrypted
+        No password, or a wrong one.
+    """
+    if not password:
+        raise SourceEncrypted(f"{name!r} is encrypted: it needs a password", source=name)
+    try:
+        import msoffcrypto
+        from msoffcrypto.exceptions import DecryptionError, FileFormatError, InvalidKeyError, ParseError
+    except ImportError as error:
+        raise MissingExtra("reading Office files with a password needs msoffcrypto-tool",
+                           hint="pip install msoffcrypto-tool") from error
+    plain = io.BytesIO()
+    try:
+        file = msoffcrypto.OfficeFile(io.BytesIO(content))
+        file.load_key(password=password, verify_password=True)
+        file.decrypt(plain)
+    except (InvalidKeyError, DecryptionError) as error:
+        raise SourceEncrypted(f"{name!r} is encrypted: its password was wrong", source=name) from error
+    except (FileFormatError, ParseError) as error:
+        raise SourceBroken(f"{name!r} is damaged: its encryption cannot be read ({error})") from error
+    from sbf_kernel.readers import read
+
+    return read(plain.getvalue(), name=name)

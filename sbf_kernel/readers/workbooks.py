@@ -1,0 +1,289 @@
+"""Workbooks: XLSX streamed row by row, XLS and XLSB through calamine.
+
+XLSX is streamed rather than loaded because sheets are sparse: one stray cell
+in the last row and column makes 17 billion cells of a dense grid.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceEncrypted, SourceTooLarge
+from sbf_kernel.readers.archive import Archive, count_elements
+from sbf_kernel.readers.docx import attribute, core_facts, local
+from sbf_kernel.readers.reading import Reading, ReadingBuilder
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element
+
+MAX_CELLS: Final = 3_000_000
+"""Cells with a value: about 500 MB of blocks. Larger tables belong into a database."""
+_MAX_DENSE: Final = 20_000_000
+"""Cells of a grid that calamine may lay out, empty ones included (24 bytes each)."""
+_DATE_FORMATS: Final = frozenset({14, 15, 16, 17, 22, 27, 30, 36, 50, 57})
+_TIME_FORMATS: Final = frozenset({18, 19, 20, 21, 45, 46, 47})
+_PERCENT_FORMATS: Final = frozenset({9, 10})
+_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
+
+
+def read_xlsx(content: bytes, name: str, password: str | None) -> Reading:
+    """Read an XLSX workbook: one block per row, with sheet and row number; cell comments follow each sheet."""
+    archive = Archive(content, name)
+    main = next((path for kind, path in archive.relations("").values() if kind == "officeDocument"), "")
+    main = main if main in archive else "xl/workbook.xml"
+    root = archive.xml(main)
+    if root is None:
+        raise SourceBroken(f"{name!r} is damaged: it has no workbook part")
+    relations = archive.relations(main)
+    book = _Book(archive, relations, root)
+    builder = ReadingBuilder()
+    cells = 0
+    for sheet, path in book.sheets():
+        rows = list(book.rows(path))
+        cells += sum(len(row) for _, row in rows)
+        if cells > MAX_CELLS:
+            raise SourceTooLarge(f"{name!r} holds more than {MAX_CELLS:,} cells")
+        add_sheet(builder, sheet, rows)
+        _add_comments(builder, archive, path, sheet)
+    if builder.empty:
+        raise SourceEmpty(f"{name!r} is a workbook without any filled cell", source=name)
+    facts = core_facts(archive)
+    return builder.build(title=facts.pop("title", "") or name, media_type=_XLSX, metadata=facts)
+
+
+def read_xls(content: bytes, name: str, password: str | None) -> Reading:
+    """Read an XLS or XLSB workbook."""
+    from python_calamine import CalamineWorkbook, PasswordError
+
+    if content.startswith(b"PK"):
+        archive = Archive(content, name)
+        for part in archive.names:
+            count_elements(archive.read(part), f"{name!r}: {part}")
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
+    except PasswordError as error:
+        raise SourceEncrypted(f"{name!r} is encrypted; SBF cannot open protected XLS files", source=name,
+                              hint="remove the password in Excel and add it again") from error
+    builder = ReadingBuilder()
+    for sheet in book.sheet_names:
+        grid = book.get_sheet_by_name(sheet)
+        if grid.total_height * grid.total_width > _MAX_DENSE:
+            raise SourceTooLarge(f"{name!r}: sheet {sheet!r} spans {grid.total_height * grid.total_width:,} cells")
+        rows = [(number, [value_text(value) for value in row])
+                for number, row in enumerate(grid.to_python(skip_empty_area=False), 1)]
+        add_sheet(builder, sheet, rows)
+    if builder.empty:
+        raise SourceEmpty(f"{name!r} is a workbook without any filled cell", source=name)
+    return builder.build(title=name, media_type="application/vnd.ms-excel")
+
+
+def add_sheet(builder: ReadingBuilder, sheet: str, rows: list[tuple[int, list[str]]]) -> None:
+    """Append a sheet under a heading with its name; columns without text are dropped.
+
+    A new table, with a header of its own, starts after a row without text.
+    """
+    rows = [(number, cells) for number, cells in rows if any(cell.strip() for cell in cells)]
+    if not rows:
+        return
+    used = sorted({column for _, cells in rows for column, cell in enumerate(cells) if cell.strip()})
+    builder.heading(sheet, 1, sheet=sheet)
+    table: list[list[str]] = []
+    first = last = rows[0][0]
+    for number, cells in rows:
+        if number > last + 1:
+            builder.table(table, first_row=first, sheet=sheet)
+            table, first = [], number
+        table.append([cells[column] if column < len(cells) else "" for column in used])
+        last = number
+    builder.table(table, first_row=first, sheet=sheet)
+    builder.close(1)
+
+
+def value_text(value: Any) -> str:
+    """Return a cell's value as a person would type it."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return number_text(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(" ", "seconds")
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def number_text(value: float) -> str:
+    """Return a number with the 15 digits Excel keeps, without a trailing ``.0``."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.15g}"
+
+
+class _Book:
+    """The parts of an XLSX package that rows need."""
+
+    def __init__(self, archive: Archive, relations: dict[str, tuple[str, str]], root: _Element) -> None:
+        self._archive = archive
+        self._relations = relations
+        self._root = root
+        self._strings = list(self._shared_strings())
+        self._formats = self._number_formats()
+        properties = next((node for node in root if local(node) == "workbookPr"), None)
+        old = properties is not None and attribute(properties, "date1904") in ("1", "true")
+        self._epoch = datetime(1904, 1, 1) if old else datetime(1899, 12, 30)
+
+    def sheets(self) -> Iterator[tuple[str, str]]:
+        """Yield the name and path of every worksheet in the order of its tabs."""
+        for node in self._root.iter():
+            if local(node) == "sheet":
+                identifier = next((str(v) for k, v in node.attrib.items() if str(k).endswith("}id")), "")
+                kind, path = self._relations.get(identifier, ("", ""))
+                if kind == "worksheet" and path in self._archive:
+                    yield attribute(node, "name"), path
+
+    def rows(self, path: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield row number and cells of a worksheet, without building its tree."""
+        number = 0
+        for row in self._streamed(path, "row"):
+            said = attribute(row, "r")
+            number = int(said) if said.isdecimal() and len(said) < 9 else number + 1
+            cells: dict[int, str] = {}
+            column = -1
+            for cell in row:
+                if local(cell) == "c":
+                    place = _CELL.match(attribute(cell, "r"))
+                    column = _column(place[1]) if place else column + 1
+                    text = self._cell_text(cell)
+                    if text:
+                        cells[column] = text
+            if cells:
+                yield number, [cells.get(place, "") for place in range(max(cells) + 1)]
+
+    def _cell_text(self, cell: _Element) -> str:
+        kind = cell.get("t") or "n"
+        if kind == "inlineStr":
+            return _string(cell)
+        value = next((node.text or "" for node in cell if local(node) == "v"), "").strip(" \n" if kind != "str" else "")
+        if not value:
+            return ""
+        if kind == "s":
+            return self._strings[int(value)] if value.isdecimal() and int(value) < len(self._strings) else ""
+        if kind == "b":
+            return "TRUE" if value == "1" else "FALSE"
+        if kind in ("str", "e", "d"):
+            return value
+        return self._number(value, cell.get("s") or "0")
+
+    def _number(self, value: str, style: str) -> str:
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        shape = self._formats.get(style, "")
+        if shape == "percent":
+            return f"{number_text(round(number * 100, 6))}%"
+        if shape in ("date", "time") and 0 <= number < 2_958_466:  # 9999-12-31, the last day Excel knows
+            moment = self._epoch + timedelta(seconds=round(number * 86_400))
+            return moment.time().isoformat() if shape == "time" and number < 1 else value_text(moment)
+        return number_text(number)
+
+    def _shared_strings(self) -> Iterator[str]:
+        path = next((path for kind, path in self._relations.values() if kind == "sharedStrings"), "")
+        if path:
+            for item in self._streamed(path, "si"):
+                yield _string(item)
+
+    def _number_formats(self) -> dict[str, str]:
+        """Return style index → "date", "time" or "percent" for the styles that are one."""
+        path = next((path for kind, path in self._relations.values() if kind == "styles"), "")
+        root = self._archive.xml(path) if path else None
+        codes: dict[int, str] = {}
+        shapes: dict[str, str] = {}
+        for part in root if root is not None else ():
+            if local(part) == "numFmts":
+                for node in part:
+                    codes[_integer(attribute(node, "numFmtId"))] = attribute(node, "formatCode")
+            elif local(part) == "cellXfs":
+                for index, node in enumerate(part):
+                    shape = _shape(_integer(attribute(node, "numFmtId")), codes)
+                    if shape:
+                        shapes[str(index)] = shape
+        return shapes
+
+    def _streamed(self, path: str, wanted: str) -> Iterator[_Element]:
+        """Yield elements of a part one by one and forget them."""
+        from lxml import etree
+
+        data = self._archive.read(path)
+        if b"<!DOCTYPE" in data[:4096] or b"<!ENTITY" in data[:4096]:
+            raise SourceBroken(f"{path} declares a document type, which no workbook has")
+        walk = etree.iterparse(io.BytesIO(data), events=("end",), tag=f"{{*}}{wanted}", resolve_entities=False,
+                               no_network=True, huge_tree=False, load_dtd=False, remove_comments=True)
+        try:
+            for _, element in walk:
+                yield element
+                element.clear()
+                while element.getprevious() is not None:
+                    parent = element.getparent()
+                    if parent is None:
+                        break
+                    del parent[0]
+        except etree.XMLSyntaxError as error:
+            raise SourceBroken(f"{path} is damaged ({error.msg})") from error
+
+
+def _add_comments(builder: ReadingBuilder, archive: Archive, path: str, sheet: str) -> None:
+    for kind, target in archive.relations(path).values():
+        root = archive.xml(target) if kind == "comments" else None
+        for node in root.iter() if root is not None else ():
+            if local(node) == "comment":
+                text = _string(next((part for part in node if local(part) == "text"), node))
+                place = _CELL.match(attribute(node, "ref"))
+                builder.add(f"[Comment on {attribute(node, 'ref')}] {text}" if text else "", sheet=sheet,
+                            row=int(place[2]) if place else None)
+
+
+def _string(element: _Element) -> str:
+    """Return the text of a string item; phonetic guides (rPh) are no part of it."""
+    parts: list[str] = []
+    for node in element:
+        if local(node) == "t":
+            parts.append(node.text or "")
+        elif local(node) in ("r", "is"):
+            parts.append(_string(node))
+    return "".join(parts)
+
+
+def _column(letters: str) -> int:
+    """Return the 0-based column of ``A`` … ``XFD``."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+    return min(number, 16_384) - 1
+
+
+def _integer(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 9 else 0
+
+
+def _shape(number: int, codes: dict[int, str]) -> str:
+    """Tell what a number format shows (ECMA-376 part 1, 18.8.30)."""
+    if number in _DATE_FORMATS:
+        return "date"
+    if number in _TIME_FORMATS:
+        return "time"
+    if number in _PERCENT_FORMATS:
+        return "percent"
+    code = re.sub(r"\"[^\"]*\"|\\.|\[[^\]]*\]", "", codes.get(number, "")).lower().split(";")[0]
+    if "%" in code:
+        return "percent"
+    if re.search(r"[yd]|mmm", code) and "general" not in code:
+        return "date"
+    return "time" if re.search(r"h.*m|m.*s", code) else ""

@@ -111,7 +111,8 @@ class Sandbox:
                     kind, value, resident = await child.exchange(args, self._names)
             except TimeoutError:
                 self._retire(child)
-                raise SourceTimeout(f"reading took longer than {self.wall_seconds} s", limit=self.wall_seconds) from None
+                message = f"reading took longer than {self.wall_seconds} s"
+                raise SourceTimeout(message, limit=self.wall_seconds) from None
             except EOFError:
                 raise await self._cause_of_death(child) from None
             except BaseException:  # cancelled, a result over the limit, nonsense

@@ -11,9 +11,8 @@ builds the object with pydantic, so even the types of the fields are right.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped, unused-ignore]
@@ -103,11 +102,15 @@ def _plain(data: bytes, extension: Callable[[int, bytes], Any] = msgpack.ExtType
     )
 
 
-@lru_cache(maxsize=64)
-def _adapter(kind: Hashable) -> Any:
+_ADAPTERS: dict[type[Any], Any] = {}
+
+
+def _adapter(kind: type[Any]) -> Any:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(kind)
+    if kind not in _ADAPTERS:  # building one takes milliseconds, using it microseconds
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def spilled(name: str) -> msgpack.ExtType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -50,10 +51,8 @@ def hog() -> None:
 
 def peak_of_hog() -> int:
     """Eat until refused, then tell the highest resident size in KiB."""
-    try:
+    with contextlib.suppress(MemoryError):
         hog()
-    except MemoryError:
-        pass
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 

@@ -107,7 +107,7 @@ async def test_what_a_target_may_not_do_is_explained_and_the_child_survives(
 @pytest.mark.asyncio
 async def test_a_target_that_cannot_be_imported_says_so() -> None:
     sandbox = Sandbox("no_such_module:f", memory_mb=400, cpu_seconds=5, wall_seconds=5)
-    with pytest.raises(SourceCrashed, match="ModuleNotFoundError.*no_such_module"):
+    with pytest.raises(SourceCrashed, match=r"ModuleNotFoundError.*no_such_module"):
         await sandbox.call()
     await sandbox.close()
 

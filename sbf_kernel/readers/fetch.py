@@ -265,7 +265,10 @@ class Fetcher:
                     return await self._read(response, url)
                 if method == "POST":
                     raise FetchError(f"{_shown(url)} redirected a request that may not be repeated", hint="")
-                url = url.join(_parse(response.headers["Location"]))
+                target = _parse(response.headers["Location"])
+                if target.scheme and not target.raw_host:  # joining would silently keep the old host
+                    _refuse(target, "it names no host", "host")
+                url = url.join(target)
         raise FetchError(f"{_shown(url)} redirects more than {self._limits.redirects} times",
                          hint="open it in a browser and use the address it ends at")
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbf_kernel.errors import FetchError, FetchRefused, SbfError, SourceTooLarge
-from sbf_kernel.readers.fetch import Address, FetchLimits, Fetcher, _Guard, fetch, fetch_json, is_public
+from sbf_kernel.readers.fetch import Address, Fetcher, FetchLimits, _Guard, fetch, fetch_json, is_public
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio]
 
@@ -50,7 +50,7 @@ http://[fd00:ec2::254]/ http://[fd20:ce::254]/ http://[fec0::1]/ http://[ff02::1
 http://[3fff::1]/ http://[5f00::1]/ http://[100::1]/ http://[::ffff:0:127.0.0.1]/ http://[v1.x]/
 http://localhost/ http://LOCALHOST/ http://localhost./ http://a.localhost/ http://localhost.localdomain/ http://intranet/
 http://metadata/ http://metadata.google.internal/ http://instance-data.ec2.internal/ http://printer.local/
-http://router.lan/ http://nas.home.arpa/ http://①②⑦.⓪.⓪.①/ http://127。0。0。1/ http://１２７.0.0.1/ http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/
+http://router.lan/ http://nas.home.arpa/ http://①②⑦.⓪.⓪.①/ http://127。0。0。1/ http://\uff11\uff12\uff17.0.0.1/ http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ/
 http://%31%32%37.0.0.1/ http://127.0.0.1%00.example.com/ http://user@example.com/ http://user:pass@example.com/
 http://example.com@127.0.0.1/ http://example.com:80@127.0.0.1/ http://@127.0.0.1/ http://:@example.com/
 http://127.0.0.1#@example.com/ http://example.com\\@127.0.0.1/ http:\\\\127.0.0.1/ http:/127.0.0.1/ http:127.0.0.1
@@ -58,8 +58,8 @@ http://127.0.0.1#@example.com/ http://example.com\\@127.0.0.1/ http:\\\\127.0.0.
 http://example.com:65536/ http://example.com:6379/ http://example.com:x/ https://example.com:80443/
 file:///etc/passwd file://localhost/etc/passwd gopher://127.0.0.1:6379/_INFO ftp://example.com/a dict://127.0.0.1:11211/
 data:text/html,hi javascript:alert(1) jar:http://127.0.0.1!/ ldap://127.0.0.1/ ws://127.0.0.1/ unix:/run/x.sock
-http+unix://%2Frun%2Fx.sock/ blob:http://127.0.0.1/ view-source:http://127.0.0.1/ mailto:a@example.com example.com /etc/passwd
-http:// https:// http://. http://.. http://.example.com/ http://-example.com/ http://exa_mple/ http://*/ http://[
+http+unix://%2Frun%2Fx.sock/ blob:http://127.0.0.1/ view-source:http://127.0.0.1/ mailto:a@example.com example.com
+/etc/passwd http:// https:// http://. http://.. http://.example.com/ http://-example.com/ http://exa_mple/ http://*/ http://[
 http://]/ http://[::1/ http://[]/ http://a..b.com/ http://example.com,127.0.0.1/ http://example.com;127.0.0.1/
 """.split()
 HOSTILE += ["", "   ", "http://127.0.0.1\t.example.com/", "http://exam\nple.com/", "http://exa mple.com/",
@@ -162,17 +162,17 @@ async def test_a_name_that_changes_its_answer_never_reaches_the_second_one() -> 
 
 
 async def test_every_hostile_url_is_refused_as_a_redirect_too() -> None:
-    targets = [url for url in HOSTILE if "://" in url and url.isprintable()]  # others are no HTTP header
-    left = iter(targets)
+    targets = [url for url in HOSTILE if "://" in url and url.isprintable() and len(url) < 8_000]
 
     async def handle(path: str, _: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + next(left).encode() + b"\r\n\r\n")
+        target = targets[int(path[1:])].encode()
+        writer.write(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + target + b"\r\n\r\n")
 
     async with serving(handle) as (port, heads):
         _connected.clear()
-        for url in targets:
+        for number, url in enumerate(targets):
             with pytest.raises(FetchError) as caught:
-                await Fetcher(LocalGuard(port)).get(f"http://example.com:{port}/")
+                await Fetcher(LocalGuard(port)).get(f"http://example.com:{port}/{number}")
             assert isinstance(caught.value, FetchRefused), url
     assert len(heads) == len(targets) > 100
     assert set(_connected) == {("127.0.0.1", port)}
@@ -283,7 +283,8 @@ async def test_redirects_are_followed_up_to_the_limit_without_secrets_of_the_fir
 
     async with serving(handle) as (port, heads):
         fetcher = Fetcher(LocalGuard(port))
-        fetched = await fetcher.get(f"http://example.com:{port}/5", headers={"Authorization": "Bearer s", "Cookie": "c=d"})
+        secrets = {"Authorization": "Bearer s", "Cookie": "c=d"}
+        fetched = await fetcher.get(f"http://example.com:{port}/5", headers=secrets)
         assert (fetched.content, fetched.url) == (b"end", f"http://example.org:{port}/0")
         assert "Bearer s" in heads[0] and "c=d" in heads[0]
         assert not any("authorization" in head.lower() or "cookie" in head.lower() for head in heads[1:])
@@ -402,7 +403,7 @@ async def test_network_failures_are_explained() -> None:
         async def lookup(self, host: str, port: int) -> list[str]:
             raise OSError(-2, "Name or service not known")
 
-    with pytest.raises(FetchError, match="host of https://example.com/x is not known"):
+    with pytest.raises(FetchError, match=r"host of https://example\.com/x is not known"):
         await Fetcher(Unknown(1)).get("https://example.com/x")
 
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -441,8 +442,9 @@ async def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.Monkey
 async def test_json_goes_out_and_comes_back() -> None:
     async with serving(always(b'{"a": [1]}')) as (port, heads):
         url = f"http://example.com:{port}/"
-        assert await fetch_json(url, body={"q": 1}, headers={"X-A": "b"}, fetcher=Fetcher(LocalGuard(port))) == {"a": [1]}
-        assert await fetch_json(url, fetcher=Fetcher(LocalGuard(port))) == {"a": [1]}
+        fetcher = Fetcher(LocalGuard(port))
+        assert await fetch_json(url, body={"q": 1}, headers={"X-A": "b"}, fetcher=fetcher) == {"a": [1]}
+        assert await fetch_json(url, fetcher=fetcher) == {"a": [1]}
     assert heads[0].startswith("POST ") and "application/json" in heads[0] and "X-A: b" in heads[0]
     assert heads[1].startswith("GET ")
 

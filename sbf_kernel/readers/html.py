@@ -36,6 +36,9 @@ _FLAT = frozenset(["br", "hr", "img", "input", "meta", "link", "area", "base", "
 
 _SKIP = frozenset(["script", "style", "template", "svg", "canvas", "iframe", "object", "embed", "audio", "video", "map", "noscript", "head", "button", "select", "input", "textarea", "datalist", "progress", "meter", "rp", "rt", "area", "link", "meta", "title", "dialog"])
 _BLOCKS = frozenset(["address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "li", "main", "nav", "ol", "p", "section", "summary", "ul", "menu", "table", "tbody", "thead", "tfoot", "tr", "td", "th", "caption", "search"])
+_BOLD = re.compile(r"font-weight\s*:\s*(?:bold|[6-9]00)", re.I)
+_MARKER = re.compile(r"[•·▪●■◦–—*☐☑☒✓-]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]")
+_PART = re.compile(r"(?:part|item|chapter|section|article|note)\s+[\dIVXLC]+", re.I)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
@@ -123,7 +126,8 @@ def parse_html(markup: str) -> _Element | None:
 
 def add_element(builder: ReadingBuilder, element: _Element, **place: Unpack[Where]) -> None:
     """Append an element's text to ``builder``, block by block."""
-    walk = _Walk(builder, place)
+    headed = sum(1 for _ in element.iter(*_HEADINGS)) > 1
+    walk = _Walk(builder, place, bold_titles=not headed)
     walk.visit(element)
     walk.flush()
 
@@ -137,18 +141,26 @@ def tag_of(element: _Element) -> str:
 class _Walk:
     """One pass over a tree of bounded depth, collecting inline text until a block begins or ends."""
 
-    def __init__(self, builder: ReadingBuilder, place: Where) -> None:
+    def __init__(self, builder: ReadingBuilder, place: Where, *, bold_titles: bool) -> None:
         self._builder = builder
         self._place = place
         self._inline: list[str] = []
         self._list_depth = 0
         self._marker = ""
+        self._bold_depth = 0
+        self._plain_letters = 0
+        self._bold_titles = bold_titles
 
     def flush(self) -> None:
         """Append the inline text collected so far as one block."""
         text = re.sub(r" *\n *", "\n", "".join(self._inline)).strip()
+        bold, self._plain_letters = not self._plain_letters, 0
         self._inline.clear()
         if not text:
+            return
+        if bold and self._bold_titles and _is_title(text) and not self._list_depth:
+            # Filings and old pages have no heading elements: a line of its own in bold is one to the eye.
+            self._builder.heading(text, 2 if _PART.match(text) else 3, **self._place)
             return
         if self._list_depth:
             text, self._marker = self._marker + text, ""
@@ -176,10 +188,16 @@ class _Walk:
             self._inline.append("\n")
         elif tag in _BLOCKS:
             self.flush()
+            bold = bool(_BOLD.search(element.get("style") or ""))
+            self._bold_depth += bold
             self._children(element)
             self.flush()
+            self._bold_depth -= bold
         else:
+            bold = tag in ("b", "strong") or bool(_BOLD.search(element.get("style") or ""))
+            self._bold_depth += bold
             self._children(element)
+            self._bold_depth -= bold
 
     def _children(self, element: _Element) -> None:
         self._text(element.text)
@@ -191,11 +209,13 @@ class _Walk:
         if text:
             # Line breaks of the markup are blanks; only <br> breaks lines.
             self._inline.append(re.sub(r"[ \t\r\n\f]+", " ", text))
+            if not self._bold_depth and any(char.isalnum() for char in text):
+                self._plain_letters += 1
 
     def _heading(self, element: _Element, level: int) -> None:
         self.flush()
         self._children(element)
-        text, self._inline = "".join(self._inline), []
+        text, self._inline, self._plain_letters = "".join(self._inline), [], 0
         self._builder.heading(text, level, **self._place)
 
     def _list(self, element: _Element) -> None:
@@ -223,7 +243,16 @@ class _Walk:
         for caption in element.iterchildren("caption"):
             self.visit(caption)
         self.flush()
+        if rows and all(len(row) == 2 and _MARKER.fullmatch(row[0]) for row in rows):
+            for marker, text in rows:  # a list laid out as a table
+                self._builder.add(f"{'-' if marker in '•·▪●■◦–-—*' else marker} {text}", "list", **self._place)
+            return
         self._builder.table(rows, **self._place)
+
+
+def _is_title(text: str) -> bool:
+    letters = sum(char.isalpha() for char in text)
+    return 3 <= len(text) <= 150 and letters * 2 > len(text) and not text.endswith((",", ";", ":")) and "\n" not in text
 
 
 def _preformatted(element: _Element) -> Iterator[str]:

@@ -26,16 +26,30 @@ def table_rows(table: _Element) -> list[list[str]] | None:
 
 
 def tidy(rows: list[list[str]]) -> list[list[str]]:
-    """Drop columns without any text and put lone currency and percent signs to their numbers.
+    """Drop columns without text and put together columns that are one to the eye.
 
-    Financial reports align numbers by giving "$", "(" and "%" cells of their own.
+    Financial reports align numbers by giving "$", "(" and "%" cells of their
+    own, and headers that span them: neighbours that are never both filled, or
+    are a sign and its number, become one column. The first column, which
+    names the rows, is left alone.
     """
     width = max((len(row) for row in rows), default=0)
-    full = [column for column in range(width) if any(column < len(row) and row[column] for row in rows)]
-    rows = [[row[column] if column < len(row) else "" for column in full] for row in rows]
-    if any(_BEFORE.fullmatch(cell) or _AFTER.fullmatch(cell) for row in rows for cell in row):
-        rows = [_joined_signs(row) for row in rows]
-    return rows
+    columns = [[row[place] if place < len(row) else "" for row in rows] for place in range(width)]
+    columns = [column for column in columns if any(column)]
+    kept: list[list[str]] = []
+    for place, column in enumerate(columns):
+        if place > 1 and _fit(kept[-1], column):
+            kept[-1] = [one + two for one, two in zip(kept[-1], column, strict=True)]
+        else:
+            kept.append(column)
+    return [[column[place] for column in kept] for place in range(len(rows))]
+
+
+def _fit(left: list[str], right: list[str]) -> bool:
+    return all(
+        not one or not two or bool(_BEFORE.fullmatch(one)) or bool(_AFTER.fullmatch(two))
+        for one, two in zip(left, right, strict=True)
+    )
 
 
 def _own(row: _Element, table: _Element) -> bool:
@@ -94,22 +108,3 @@ def _texts(element: _Element) -> list[str]:
         texts.append(child.tail or "")
     return texts
 
-
-def _joined_signs(row: list[str]) -> list[str]:
-    cells: list[str] = []
-    before = ""
-    for cell in row:
-        if _BEFORE.fullmatch(cell):
-            before += cell
-        elif not cell and before:
-            continue
-        elif _AFTER.fullmatch(cell) and cells:
-            last = next((place for place in range(len(cells) - 1, -1, -1) if cells[place]), None)
-            if last is None:
-                cells.append(cell)
-            else:
-                cells[last] += cell
-        else:
-            cells.append(before + cell)
-            before = ""
-    return [*cells, before] if before else cells

@@ -25,6 +25,9 @@ _NAMED_CLUTTER = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+_SENTENCE: Final = 50
+"""Letters. Shorter texts are labels and teasers."""
 _DATE_NAMES: Final = ("article:published_time", "date", "dc.date", "datepublished", "pubdate", "citation_date",
                       "citation_publication_date")
 _AUTHOR_NAMES: Final = ("author", "article:author", "dc.creator", "citation_author")
@@ -46,6 +49,8 @@ def main_parts(root: _Element) -> list[_Element]:
     parts = _marked_main(body) or [body]
     for part in parts:
         _drop_link_lists(part)
+    if len(parts) == 1:
+        parts = _article_in(parts[0])
     left = sum(prose_length(part) for part in parts)
     if left < min(0.25 * everything, 2000) or left < 200 <= everything:
         _drop_tags(spare, ("nav", "footer", "dialog"))
@@ -77,12 +82,12 @@ def page_facts(root: _Element) -> tuple[str, dict[str, str]]:
 
 
 def prose_length(element: _Element) -> int:
-    """Return the number of characters outside links and scripts: what a reader came for."""
+    """Return the number of letters outside links and scripts: what a reader came for."""
     return _lengths(element)[0]
 
 
 def _lengths(element: _Element) -> tuple[int, int]:
-    """Return the characters outside and inside links, blanks not counted."""
+    """Return the letters outside and inside links."""
     from lxml import etree
 
     outside = inside = 0
@@ -100,12 +105,67 @@ def _lengths(element: _Element) -> tuple[int, int]:
                 skipping = None
             text = node.tail if node is not element else None
         if text and skipping is None:
-            count = len("".join(text.split()))
+            count = len(_NO_LETTERS.sub("", text))
             if depth:
                 inside += count
             else:
                 outside += count
     return outside, inside
+
+
+def _article_in(part: _Element) -> list[_Element]:
+    """Return the smallest element that holds nearly all sentences of ``part``, after the page's first heading.
+
+    What surrounds it are teasers, offers and video lists. Pages of short
+    pieces (tables, lists, reference manuals) stay whole: there, what would be
+    left out is more than a fifth of the prose.
+    """
+    sentences, prose = _sentences(part), prose_length(part)
+    found = part
+    while sentences > 600:
+        inner = next((child for child in found if isinstance(child.tag, str)
+                      and _sentences(child) > 0.95 * sentences), None)
+        if inner is None or prose_length(inner) < 0.8 * prose:
+            break
+        found = inner
+    return [found] if found is part else [*_before(part, found), found]
+
+
+def _before(part: _Element, found: _Element) -> list[_Element]:
+    """Return what stands between the page's heading and its text: the heading, lead, author, date."""
+    title = _folded("".join(next((node for node in part.getroottree().iter("title")), part).itertext()))
+    around = {found, *found.iterancestors()}
+    headings = [node for node in part.iter("h1", "h2", "h3") if found not in node.iterancestors()]
+    named = [node for node in headings if len(text := _folded("".join(node.itertext()))) > 5 and text in title]
+    start = next(iter(named), next((node for node in headings if node.tag == "h1"), None))
+    taken: list[_Element] = []
+    started = False
+    for node in part.iter():
+        if node is found:
+            return taken
+        started = started or node is start
+        if started and node not in around and isinstance(node.tag, str) and not set(node.iterancestors()) & set(taken):
+            taken.append(node)
+    return [start] if start is not None else []  # the heading stands below the text
+
+
+def _folded(text: str) -> str:
+    return _NO_LETTERS.sub("", text).casefold()
+
+
+def _sentences(element: _Element) -> int:
+    """Return the letters in texts of at least :data:`_SENTENCE` letters outside links."""
+    total = 0
+    for node in element.iter():
+        if node.tag == "a" or not isinstance(node.tag, str) or node.tag in ("script", "style", "noscript", "template"):
+            texts = [node.tail] if node is not element else []
+        else:
+            texts = [node.text, node.tail if node is not element else None]
+        for text in texts:
+            if text and len(text) >= _SENTENCE:
+                letters = len(_NO_LETTERS.sub("", text))
+                total += letters if letters >= _SENTENCE else 0
+    return total
 
 
 def _in_head(title: _Element) -> bool:
@@ -175,13 +235,22 @@ def _marked_main(body: _Element) -> list[_Element]:
 
 
 def _drop_link_lists(part: _Element) -> None:
-    """Drop lists, tables and divisions that are nearly all links: menus without the name."""
-    for element in list(part.iter("ul", "ol", "div", "section", "table", "p")):
-        if element is part or element.getparent() is None:
+    """Drop lists and divisions that are nearly all links: menus without the name.
+
+    Unless they are most of the part: then it is a list, not an article.
+    """
+    menus: list[_Element] = []
+    dropped = 0
+    for element in part.iter("ul", "ol", "div", "section", "p"):
+        if element is part or any(menu in menus for menu in element.iterancestors()):
             continue
         links = sum(1 for _ in element.iter("a"))
-        if links < 3:
+        if links < 3 or next(element.iter("h1"), None) is not None or next(element.iter("th"), None) is not None:
             continue
         prose, linked = _lengths(element)
-        if linked > 4 * prose and linked / links < 120 and next(element.iter("h1"), None) is None:
+        if linked > 4 * prose and linked / links < 120:
+            menus.append(element)
+            dropped += linked
+    if dropped < 0.6 * sum(_lengths(part)):
+        for element in menus:
             _drop(element)

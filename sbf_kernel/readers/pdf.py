@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +29,11 @@ _EDGE: Final = 0.12
 _HEADING_RATIO: Final = 1.12
 """A line this much taller than the body text is a heading."""
 _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+[A-Z\u00c0-\u00de]\S*(?:\s+\S+){0,12}$")
+_NAMED = re.compile(r"(?:abstract|introduction|background|related work|methods?|results|discussion|conclusions?|"
+                    r"references|bibliography|acknowledge?ments?|appendix(?: [A-Z])?|contents|summary)", re.I)
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_SOFT: Final = "\u00ad"
+"""The mark of the layout for a hyphen at a line end that pdfium found."""
 _LAST_PART = re.compile(r"([^\W\d_]+)[-\u2010\u00ad]$")
 _FIRST_PART = re.compile(r"[^\W\d_]+")
 
@@ -136,12 +141,15 @@ def _title(declared: str, pages: list[list[Line]]) -> str:
         return declared
     largest = max(line.size for line in lines)
     typical = median(line.size for line in lines)
-    big = [line.text for line in lines if line.size > 0.95 * largest]
-    return " ".join(big[:3]) if largest > 1.2 * typical and len(big) <= 4 else declared
+    first = next(place for place, line in enumerate(lines) if line.size == largest)
+    big = [line.text for line in takewhile(lambda line: line.size > 0.95 * largest, lines[first:])]
+    return " ".join(big) if largest > 1.2 * typical and len(big) <= 4 else declared
 
 
 def _folded(text: str) -> str:
-    return re.sub(r"\W+", "", text.casefold())
+    """Return a title's letters and digits, without the number before it: bookmarks often leave that out."""
+    folded = re.sub(r"[\W_]+", "", text.casefold())
+    return folded.lstrip("0123456789") or folded
 
 
 class _Writer:
@@ -154,7 +162,10 @@ class _Writer:
         self._body = _body_size(pages)
         self._levels = _heading_levels(pages, self._body)
         self._running = _running_lines(pages)
-        self._words = Counter(word.casefold() for lines in pages for line in lines for word in _WORD.findall(line.text))
+        self._words: Counter[str] = Counter(word.casefold() for lines in pages for line in lines for word in _WORD.findall(line.text))
+        self._alone: Counter[str] = Counter(
+            word.casefold() for lines in pages for line in lines for word in line.text.split() if word.isalpha()
+        )
 
     def write(self) -> None:
         """Append every page."""
@@ -180,18 +191,19 @@ class _Writer:
 
     def _level(self, group: list[Line], text: str, index: int) -> int:
         """Return the heading level of a group of lines, 0 for running text."""
-        if len(group) > 3 or not 2 < len(text) < 160 or not any(char.isalpha() for char in text):
+        letters = sum(char.isalpha() for char in text)
+        if len(group) > 3 or not 2 < len(text) < 160 or letters * 2 < len(text) or "@" in text or group[0].sideways:
             return 0
-        marked = self._outline.get(index, {}).get(_folded(text))
-        if marked:
-            return min(marked, 6)
+        if self._outline:
+            return min(self._outline.get(index, {}).get(_folded(text), 0), 6)
         numbered = _NUMBERED.match(text)
         size = round(group[0].size * 2) / 2
         if size >= self._body * _HEADING_RATIO and size in self._levels and not text.endswith((".", ",", ";")):
             return numbered["number"].count(".") + 2 if numbered else self._levels[size]
         if numbered and all(line.bold for line in group) and len(group) < 3:
             return min(numbered["number"].count(".") + 2, 6)
-        return 0
+        named = _NAMED.fullmatch(text)
+        return 2 if named and (group[0].bold or size > 1.04 * self._body) else 0
 
     def _joined(self, group: list[Line]) -> str:
         """Return the lines as one paragraph: hyphens at line ends joined, other line ends as blanks."""
@@ -203,13 +215,20 @@ class _Writer:
     def _join(self, before: str, after: str) -> str:
         last, first = _LAST_PART.search(before), _FIRST_PART.match(after)
         if not last or not first:
-            return f"{before[:-1]}-{after}" if before.endswith("\u00ad") else f"{before} {after}"
+            hyphen = re.search(r"\w[-\u2010\u00ad–]$", before) and after[:1].isalnum()
+            return f"{before[:-1]}{before[-1].replace(_SOFT, '-')}{after}" if hyphen else f"{before} {after}"
         joined, hyphened = last[1] + first[0], f"{last[1]}-{first[0]}"
-        whole = self._words[joined.casefold()]
-        # The document itself is the dictionary: "self-attention" elsewhere keeps its hyphen.
-        if self._words[hyphened.casefold()] > whole or (not first[0][0].islower() and not whole):
-            return before[:-1] + "-" + after
+        if self._keeps_hyphen(last[1], first[0], self._words[joined.casefold()], self._words[hyphened.casefold()]):
+            return f"{before[:-1]}-{after}"
         return before[:-1] + after
+
+    def _keeps_hyphen(self, last: str, first: str, joined: int, hyphened: int) -> bool:
+        """Return whether a word parted at a line end is written with a hyphen; the document is the dictionary."""
+        if joined or hyphened:
+            return hyphened > joined
+        if not first[0].islower() or len(last) == 1 or (last.casefold() == "self" and len(first) > 4):
+            return True
+        return len(last) > 2 and len(first) > 3 and bool(self._alone[last.casefold()] and self._alone[first.casefold()])
 
 
 def _body_size(pages: list[list[Line]]) -> float:
@@ -278,6 +297,12 @@ def _breaks(group: list[Line], line: Line) -> bool:
     last = group[-1]
     if last.table or line.table:
         return not (last.table and line.table)
+    if last.text.endswith((_SOFT, "-")) and line.text[:1].islower() and last.sideways == line.sideways:
+        return False  # a word goes on
+    if last.sideways != line.sideways:
+        return True
+    if len(line.cells) > 1 and (len(last.cells) > 1 or not line.text[:1].islower()):
+        return True  # a row of a form, not a line of a paragraph
     if abs(last.size - line.size) > 0.12 * max(last.size, line.size) or last.bold != line.bold:
         return not _small_parts(last, line)
     step = last.bottom - line.bottom

@@ -37,12 +37,9 @@ class Span:
     bottom: float
     right: float
     top: float
+    size: float
+    """Height of the letters in points."""
     bold: bool = False
-
-    @property
-    def size(self) -> float:
-        """Height of the letters in points."""
-        return self.top - self.bottom
 
 
 @dataclass(slots=True)
@@ -62,6 +59,8 @@ class Line:
     table: bool = False
     """Whether it belongs to a run of rows with several cells each."""
     sideways: bool = False
+    edges: tuple[int, ...] = ()
+    """Where the inner cells begin and end, in steps of 4 points."""
 
 
 def page_lines(page: PdfPage) -> list[Line]:
@@ -125,9 +124,11 @@ def _line_spans(textpage: Any, raw: Any, chars: str, words: list[tuple[int, int]
         if not raw.FPDFText_GetLooseCharBox(textpage, start, pointer):
             continue
         first = _upright(box, turn)
+        size = first[3] - first[1]
         final = end - 2 if chars[end - 1] == "\ufffe" else end - 1
         if final > start and raw.FPDFText_GetLooseCharBox(textpage, final, pointer):
             last = _upright(box, turn)
+            size = min(size, last[3] - last[1])  # a word may begin or end with a raised mark
             first = (min(first[0], last[0]), min(first[1], last[1]), max(first[2], last[2]), max(first[3], last[3]))
         left, bottom, right, top = first
         word = chars[start:end].replace("\0", "").replace("\ufffe", "\u00ad")
@@ -136,7 +137,7 @@ def _line_spans(textpage: Any, raw: Any, chars: str, words: list[tuple[int, int]
             span.text += " " + word
             span.left, span.right = min(span.left, left), max(span.right, right)
         else:
-            spans.append(Span(word, left, bottom, right, top, _is_bold(textpage, raw, start)))
+            spans.append(Span(word, left, bottom, right, top, size, _is_bold(textpage, raw, start)))
     return spans
 
 
@@ -263,7 +264,9 @@ def _rows(spans: list[Span]) -> list[list[Span]]:
 
 def _same_row(one: Span, two: Span) -> bool:
     shared = min(one.top, two.top) - max(one.bottom, two.bottom)
-    return shared > 0.5 * min(one.size, two.size)
+    small, large = sorted((one.size, two.size))
+    # Indices and exponents are smaller than their line and stand half outside it.
+    return shared > (0.5 if small > 0.8 * large else 0.3) * small
 
 
 def _right_to_left(spans: list[Span]) -> bool:
@@ -289,27 +292,56 @@ def _beside(one: Span, two: Span) -> bool:
 
 def _line(row: list[Span], height: float) -> Line:
     size = max(row, key=lambda span: len(span.text)).size
-    bottom = min(span.bottom for span in row)
+    bottom = max(row, key=lambda span: len(span.text)).bottom
+    cells = _cells(row)
     return Line(
-        text=" ".join(span.text for span in row),
+        text=" ".join(cells),
         left=min(span.left for span in row),
         bottom=bottom,
         right=max(span.right for span in row),
         size=size,
         bold=all(span.bold for span in row),
         height_share=min(max(1 - (bottom + size / 2) / max(height, 1.0), 0.0), 1.0),
-        cells=tuple(span.text for span in row),
+        cells=cells,
+        edges=_edges(row) if len(cells) > 1 else (),
     )
 
 
+def _edges(row: list[Span]) -> tuple[int, ...]:
+    gaps = [(one, two) for one, two in zip(row, row[1:], strict=False)
+            if two.left - one.right >= _WIDE_GAP * max(one.size, two.size)]
+    return tuple({round(two.left / 4) for _, two in gaps} | {round(row[-1].right / 4)} | {
+        round(one.right / 4) for one, _ in gaps[1:]})
+
+
+def _cells(row: list[Span]) -> tuple[str, ...]:
+    """Return the texts of a row between wide gaps; an index or exponent is no cell of its own."""
+    cells = [row[0].text]
+    for one, two in zip(row, row[1:], strict=False):
+        gap = max(two.left - one.right, one.left - two.right)
+        if gap < _WIDE_GAP * max(one.size, two.size):
+            glue = "" if gap < 0.12 * max(one.size, two.size) else " "
+            cells[-1] += glue + two.text
+        else:
+            cells.append(two.text)
+    return tuple(cells)
+
+
 def _mark_tables(lines: list[Line]) -> None:
-    """Mark runs of three or more lines with several cells whose edges line up."""
+    """Mark runs of three or more lines with several cells each whose edges line up."""
     start = 0
     while start < len(lines):
         end = start
-        while end < len(lines) and len(lines[end].cells) > 1:
+        while end < len(lines) and len(lines[end].cells) > 1 and not lines[end].sideways:
             end += 1
-        if end - start >= 3:
+        if end - start >= 3 and _aligned(lines[start:end]):
             for line in lines[start:end]:
                 line.table = True
         start = max(end, start + 1)
+
+
+def _aligned(rows: list[Line]) -> bool:
+    """Return whether most rows share the edge of some inner cell with another row: centred lines do not."""
+    edges = Counter(edge for row in rows for edge in {*row.edges, *(edge + 1 for edge in row.edges)})
+    aligned = sum(1 for row in rows if any(max(edges[edge], edges[edge + 1]) > 1 for edge in row.edges))
+    return aligned > 0.5 * len(rows)

@@ -207,4 +207,5 @@ def _end_table(text: _Text) -> None:
 
 def _info_title(content: bytes) -> str:
     found = re.search(rb"\{\\title ([^{}\\]{1,300})\}", content[:100_000])
-    return found[1].decode("cp1252", "replace") if found else ""
+    title = found[1].decode("cp1252", "replace") if found else ""
+    return title if title.strip("? ") else ""  # a title its program could not write

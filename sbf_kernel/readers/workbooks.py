@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceEncrypted, SourceTooLarge
 from sbf_kernel.readers.archive import Archive, count_elements
 from sbf_kernel.readers.docx import attribute, core_facts, local
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import Reading, ReadingBuilder, table_line
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -28,6 +29,8 @@ _DATE_FORMATS: Final = frozenset({14, 15, 16, 17, 22, 27, 30, 36, 50, 57})
 _TIME_FORMATS: Final = frozenset({18, 19, 20, 21, 45, 46, 47})
 _PERCENT_FORMATS: Final = frozenset({9, 10})
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_NUMBER = re.compile(r"[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?%?")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 
 
@@ -85,23 +88,38 @@ def read_xls(content: bytes, name: str, password: str | None) -> Reading:
 def add_sheet(builder: ReadingBuilder, sheet: str, rows: list[tuple[int, list[str]]]) -> None:
     """Append a sheet under a heading with its name; columns without text are dropped.
 
-    A new table, with a header of its own, starts after a row without text.
+    A sheet may hold several tables: a new one, with a header of its own,
+    begins after an empty row where words follow numbers.
     """
     rows = [(number, cells) for number, cells in rows if any(cell.strip() for cell in cells)]
     if not rows:
         return
     used = sorted({column for _, cells in rows for column, cell in enumerate(cells) if cell.strip()})
     builder.heading(sheet, 1, sheet=sheet)
-    table: list[list[str]] = []
-    first = last = rows[0][0]
+    table: list[tuple[int, list[str]]] = []
     for number, cells in rows:
-        if number > last + 1:
-            builder.table(table, first_row=first, sheet=sheet)
-            table, first = [], number
-        table.append([cells[column] if column < len(cells) else "" for column in used])
-        last = number
-    builder.table(table, first_row=first, sheet=sheet)
+        row = [cells[column] if column < len(cells) else "" for column in used]
+        if table and number > table[-1][0] + 1 and not _numbers(row) and any(_numbers(cells) for _, cells in table):
+            _add_table(builder, sheet, table)
+            table = []
+        table.append((number, row))
+    _add_table(builder, sheet, table)
     builder.close(1)
+
+
+def _add_table(builder: ReadingBuilder, sheet: str, table: list[tuple[int, list[str]]]) -> None:
+    """Append one table; its header is the fullest of the rows before the first one with numbers."""
+    head = list(takewhile(lambda cells: not _numbers(cells), (cells for _, cells in table))) or [table[0][1]]
+    if len(head) == len(table):
+        head = head[:3]  # a table of words only
+    header = table_line(max(head, key=lambda cells: sum(1 for cell in cells if cell.strip())))
+    for number, cells in table:
+        builder.add(table_line(cells), "table", header=header, sheet=sheet, row=number)
+
+
+def _numbers(cells: list[str]) -> bool:
+    """Return whether a row holds a number that is no year."""
+    return any(_NUMBER.fullmatch(cell) and not _YEAR.fullmatch(cell) for cell in cells)
 
 
 def value_text(value: Any) -> str:

@@ -20,16 +20,14 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, NoReturn
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from sbf_kernel.errors import FetchError, FetchRefused, SourceTooLarge
-
-Address = IPv4Address | IPv6Address
+from sbf_kernel.errors import FetchError, SourceTooLarge
+from sbf_kernel.readers.fetch_guard import Guard, parse, printable, refuse, shown
 
 _HEADERS = {
     "User-Agent": "Mozilla/5.0 (compatible; SecondBrainFoundation)",
@@ -37,31 +35,8 @@ _HEADERS = {
     "Accept-Language": "en;q=0.8, *;q=0.5",
     "Accept-Encoding": "gzip, deflate",  # what zlib decodes with a bound on its output
 }
-_PORTS = frozenset({80, 443})
 _MEMBERS = 1_000  # gzip members decoded of one answer; a million empty ones are a bomb of CPU time
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-# Closed whatever the standard library says: its lists differ between versions (3.11 calls 192.0.0.192, where
-# Oracle's metadata service lives, global). After them 6to4 relays (RFC 7526), Azure's wire server (a registered
-# address that serves credentials), and metadata services inside ranges that allow_private opens: Alibaba, AWS, Google.
-_NEVER = tuple(map(ip_network, (
-    "0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24",
-    "203.0.113.0/24", "224.0.0.0/3", "192.88.99.0/24", "168.63.129.16/32",
-    "100.100.100.200/32", "fd00:ec2::/32", "fd20:ce::/32",
-)))
-_PRIVATE = tuple(map(ip_network, (
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "100.64.0.0/10", "::1/128", "fc00::/7",
-)))
-_NAT64 = IPv6Network("64:ff9b::/96")
-# Of IPv6, only global unicast is assigned to the public (RFC 4291), less what IANA took out of it: protocol
-# assignments with Teredo, documentation, 6to4. 64:ff9b:1::/48 (local NAT64) and the rest lie outside.
-_UNICAST = IPv6Network("2000::/3")
-_NOT_UNICAST = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
-
-_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+\.?")
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
-_LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "localdomain")
-"""Names that are never public; the address check would stop them too, after asking the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +87,7 @@ async def fetch(url: str, *, allow_private: bool = False, limits: FetchLimits | 
     SourceTooLarge
         More bytes than the limits allow, compressed or not.
     """
-    return await Fetcher(_Guard(allow_private=allow_private), limits).get(url)
+    return await Fetcher(Guard(allow_private=allow_private), limits).get(url)
 
 
 async def fetch_json(url: str, *, body: Any = None, headers: Mapping[str, str] | None = None,
@@ -122,89 +97,13 @@ async def fetch_json(url: str, *, body: Any = None, headers: Mapping[str, str] |
     try:
         return json.loads(answer.content)
     except (ValueError, RecursionError) as error:
-        raise FetchError(f"{_shown(answer.url)} did not answer with JSON", hint="try again later") from error
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the public internet."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or (IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None)
-        if inner is not None:
-            return is_public(inner)
-        if address not in _UNICAST or any(address in network for network in _NOT_UNICAST):
-            return False
-    # is_global alone says True to multicast.
-    closed = address.is_multicast or address.is_reserved or address.is_private or address.is_link_local
-    return address.is_global and not closed and not _within(address, _NEVER + _PRIVATE)
-
-
-def _within(address: Address, networks: tuple[Any, ...]) -> bool:
-    return any(address.version == network.version and address in network for network in networks)
-
-
-class _Guard:
-    """Decides where a fetch may go. Tests subclass it; nothing else does."""
-
-    def __init__(self, *, allow_private: bool = False) -> None:
-        self._allow_private = allow_private
-        self._ports = _PORTS
-
-    def permits(self, address: Address, port: int) -> bool:
-        """Decide on the address and port a socket is about to connect to."""
-        if isinstance(address, IPv6Address):
-            address = address.ipv4_mapped or address
-        if self._allow_private and _within(address, _PRIVATE):
-            return not _within(address, _NEVER)
-        return port in self._ports and is_public(address)
-
-    async def lookup(self, host: str, port: int) -> list[str]:
-        """Return the addresses of a name."""
-        answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-
-    def check(self, address: str, port: int, host: str) -> None:
-        """Raise FetchRefused unless the address is permitted."""
-        try:
-            permitted = "%" not in address and self.permits(ip_address(address), port)
-        except ValueError:
-            permitted = False
-        if not permitted:
-            # The address is not told: it would let anybody map the private network by adding URLs.
-            raise FetchRefused(f"{host!r} is in a private or reserved network", reason="address", host=host)
-
-    def check_url(self, url: URL) -> None:
-        """Raise FetchRefused for a URL that is wrong before any name is resolved."""
-        if url.scheme not in ("http", "https"):
-            _refuse(url, "only http and https are fetched", "scheme")
-        if url.raw_user is not None or url.raw_password is not None or "@" in url.raw_authority:
-            _refuse(url, "it contains a user name or password", "userinfo")
-        host, port = (url.raw_host or "").lower(), url.port
-        try:
-            literal = ip_address(host)
-        except ValueError:
-            self._check_name(url, host)
-            if not self._allow_private and port not in self._ports:
-                _refuse(url, "only ports 80 and 443 are fetched", "port")
-        else:
-            if port is None or "%" in host or not self.permits(literal, port):
-                _refuse(url, "it points to a private or reserved network, or to a port other than 80 and 443",
-                        "address")
-
-    def _check_name(self, url: URL, host: str) -> None:
-        bare = host.rstrip(".")
-        if _NUMBER.fullmatch(bare.rpartition(".")[2]):
-            _refuse(url, "its host is a number in an unusual notation", "host")
-        local = "." not in bare or any(bare == name or bare.endswith("." + name) for name in _LOCAL_NAMES)
-        if local and self._allow_private and re.fullmatch(r"[a-z0-9_.-]+", bare):
-            return
-        if local or len(host) > 254 or not _NAME.fullmatch(host):
-            _refuse(url, "its host is not a public name", "host")
+        raise FetchError(f"{shown(answer.url)} did not answer with JSON", hint="try again later") from error
 
 
 class _Resolver(AbstractResolver):
     """Resolves once per connection and passes on only checked answers: one bad answer spoils all."""
 
-    def __init__(self, guard: _Guard) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
     async def resolve(self, host: str, port: int = 0,
@@ -223,18 +122,18 @@ class _Resolver(AbstractResolver):
 class Fetcher:
     """A guard and limits, ready to fetch. :func:`fetch` is the usual way in."""
 
-    def __init__(self, guard: _Guard | None = None, limits: FetchLimits | None = None) -> None:
-        self._guard = guard or _Guard()
+    def __init__(self, guard: Guard | None = None, limits: FetchLimits | None = None) -> None:
+        self._guard = guard or Guard()
         self._limits = limits or FetchLimits()
 
     async def get(self, url: str, *, body: Any = None, headers: Mapping[str, str] | None = None) -> Fetched:
         """GET, or POST ``body`` as JSON when there is one. ``headers`` go to the first host only."""
-        place = _parse(url)
+        place = parse(url)
         try:
             async with asyncio.timeout(self._limits.seconds), self._session() as session:
                 return await self._follow(session, place, body, dict(headers or {}))
         except TimeoutError:
-            raise FetchError(f"{_shown(url)} took longer than {self._limits.seconds:g} s",
+            raise FetchError(f"{shown(url)} took longer than {self._limits.seconds:g} s",
                              hint="try again later, or download the file and add it from disk") from None
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
             raise _explained(url, error) from error
@@ -264,17 +163,17 @@ class Fetcher:
                 if response.status not in _REDIRECTS or "Location" not in response.headers:
                     return await self._read(response, url)
                 if method == "POST":
-                    raise FetchError(f"{_shown(url)} redirected a request that may not be repeated", hint="")
-                target = _parse(response.headers["Location"])
+                    raise FetchError(f"{shown(url)} redirected a request that may not be repeated", hint="")
+                target = parse(response.headers["Location"])
                 if target.scheme and not target.raw_host:  # joining would silently keep the old host
-                    _refuse(target, "it names no host", "host")
+                    refuse(target, "it names no host", "host")
                 url = url.join(target)
-        raise FetchError(f"{_shown(url)} redirects more than {self._limits.redirects} times",
+        raise FetchError(f"{shown(url)} redirects more than {self._limits.redirects} times",
                          hint="open it in a browser and use the address it ends at")
 
     async def _read(self, response: aiohttp.ClientResponse, url: URL) -> Fetched:
         if response.status >= 300:
-            raise FetchError(f"{_shown(url)} answered {response.status} {_printable(response.reason or '')}".rstrip(),
+            raise FetchError(f"{shown(url)} answered {response.status} {printable(response.reason or '')}".rstrip(),
                              hint=_status_hint(response.status), status=response.status)
         if (response.content_length or 0) > self._limits.wire_bytes:
             raise self._too_large(url)
@@ -299,7 +198,7 @@ class Fetcher:
 
     def _too_large(self, url: URL) -> SourceTooLarge:
         wire, decoded = self._limits.wire_bytes >> 20, self._limits.decoded_bytes >> 20
-        return SourceTooLarge(f"{_shown(url)} is larger than {wire} MB, or {decoded} MB unpacked",
+        return SourceTooLarge(f"{shown(url)} is larger than {wire} MB, or {decoded} MB unpacked",
                               hint="download the file and add it from disk")
 
 
@@ -310,7 +209,7 @@ async def _decoded(chunks: AsyncIterator[bytes], encoding: str, url: URL) -> Asy
             yield chunk
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):  # br, zstd, layers: not asked for
-        raise FetchError(f"{_shown(url)} sent the encoding {encoding[:40]!r}, which was not asked for",
+        raise FetchError(f"{shown(url)} sent the encoding {encoding[:40]!r}, which was not asked for",
                          hint="download the file and add it from disk")
     unpacker: Any = None
     members = 0
@@ -327,7 +226,7 @@ async def _decoded(chunks: AsyncIterator[bytes], encoding: str, url: URL) -> Asy
             if unpacker.eof:
                 chunk, unpacker = unpacker.unused_data, None
     if unpacker is not None:
-        raise FetchError(f"{_shown(url)} sent an incomplete answer", hint="try again")
+        raise FetchError(f"{shown(url)} sent an incomplete answer", hint="try again")
 
 
 @lru_cache(maxsize=1)
@@ -341,33 +240,6 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
-def _parse(url: str) -> URL:
-    url = url.strip(" \t\r\n")
-    # Where parsers disagree there is no right reading, so there is none. Brackets without a colon are an
-    # "IPvFuture" literal, which yarl hands on as a name.
-    if len(url) > 8_000 or "\\" in url or re.search(r"[\x00-\x1f\x7f]|^[^/?#]*//[^/?#]*\[[^:/?#]*\]", url):
-        raise FetchRefused("the address contains control characters, backslashes or odd brackets, or is too long",
-                           reason="syntax")
-    try:
-        return URL(url)
-    except ValueError as error:
-        raise FetchRefused(f"{_shown(url)} is not a valid address", reason="syntax") from error
-
-
-def _refuse(url: URL, why: str, reason: str) -> NoReturn:
-    raise FetchRefused(f"{_shown(url)} is not fetched: {why}", reason=reason)
-
-
-def _shown(url: URL | str) -> str:
-    """Return a URL for messages: no password, and no query, which may hold a token."""
-    text = re.split(r"[?#]", str(url), maxsplit=1)[0]
-    return _printable(re.sub(r"//[^/]*@", "//", text))[:200]
-
-
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
-
-
 def _status_hint(status: int) -> str:
     if status in (401, 402, 403, 407, 451):
         return "it needs a login or refuses programs: download the file and add it from disk"
@@ -378,17 +250,17 @@ def _status_hint(status: int) -> str:
 
 def _explained(url: str, error: Exception) -> FetchError:
     """Say in words what the network did."""
-    shown = _shown(url)
+    place = shown(url)
     if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):
-        return FetchError(f"the host of {shown} is not known", hint="check the address and your connection")
+        return FetchError(f"the host of {place} is not known", hint="check the address and your connection")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
-        return FetchError(f"{shown} has no valid TLS certificate", hint="open it in a browser to see why")
+        return FetchError(f"{place} has no valid TLS certificate", hint="open it in a browser to see why")
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientOSError | OSError):
         why = getattr(error, "strerror", None) or type(error).__name__
-        return FetchError(f"{shown} cannot be reached: {why}", hint="check the address and your connection")
+        return FetchError(f"{place} cannot be reached: {why}", hint="check the address and your connection")
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | zlib.error):
-        return FetchError(f"{shown} sent an incomplete or damaged answer", hint="try again")
-    return FetchError(f"{shown} could not be fetched: {type(error).__name__}")
+        return FetchError(f"{place} sent an incomplete or damaged answer", hint="try again")
+    return FetchError(f"{place} could not be fetched: {type(error).__name__}")
 
 
 def _content_type(header: str) -> tuple[str | None, str | None]:

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from itertools import cycle
 
 from sbf_kernel.errors import FetchError, FetchRefused
-from sbf_kernel.readers.fetch import Fetcher, FetchLimits, _Guard
+from sbf_kernel.readers.fetch import Fetcher, FetchLimits
+from sbf_kernel.readers.fetch_guard import Guard
 
 PUBLIC = "93.184.216.34"
 INSIDE = ["10.1.2.3", "172.16.0.9", "192.168.1.1", "100.64.0.7", "100.100.100.200", "169.254.169.254", "192.0.0.192",
@@ -27,7 +28,7 @@ INSIDE = ["10.1.2.3", "172.16.0.9", "192.168.1.1", "100.64.0.7", "100.100.100.20
 PORTS = (22, 80, 443, 6379, 8080)
 
 
-class Names(_Guard):
+class Names(Guard):
     """The production guard with names that resolve without a DNS server."""
 
     def __init__(self, answers: Iterator[list[str]]) -> None:
@@ -66,7 +67,7 @@ def literals() -> list[str]:
     return urls + [f"http://{host}:{port}/" for host in (PUBLIC, "public.example.com") for port in (22, 6379, 8080)]
 
 
-async def attempt(outcomes: Counter[str], guard: _Guard, url: str) -> None:
+async def attempt(outcomes: Counter[str], guard: Guard, url: str) -> None:
     try:
         await Fetcher(guard, FetchLimits(seconds=5)).get(url)
         outcomes["fetched " + url] += 1

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbf_kernel.errors import FetchError, FetchRefused, SbfError, SourceTooLarge
-from sbf_kernel.readers.fetch import Address, Fetcher, FetchLimits, _Guard, fetch, fetch_json, is_public
+from sbf_kernel.readers.fetch import Fetcher, FetchLimits, fetch, fetch_json
+from sbf_kernel.readers.fetch_guard import Address, Guard, is_public
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.asyncio]
 
@@ -71,7 +72,7 @@ PRIVATE_ANSWERS = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::
                    "224.0.0.1", "168.63.129.16", "not an address"]
 
 
-class LocalGuard(_Guard):
+class LocalGuard(Guard):
     """Permits one port of 127.0.0.1, and lets names resolve as the test says."""
 
     def __init__(self, port: int, answers: Callable[[str], list[str]] = lambda host: ["127.0.0.1"]) -> None:
@@ -204,7 +205,7 @@ async def test_public_addresses_are_public(address: str) -> None:
 
 
 async def test_allow_private_opens_private_networks_but_not_metadata() -> None:
-    guard = _Guard(allow_private=True)
+    guard = Guard(allow_private=True)
     assert all(guard.permits(ip_address(a), 8080) for a in ("127.0.0.1", "10.1.2.3", "192.168.0.1", "::1", "fd12::1"))
     for closed in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "fe80::1", "224.0.0.1", "0.0.0.0"):
         assert not guard.permits(ip_address(closed), 80)

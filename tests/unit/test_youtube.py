@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sbf_kernel.errors import FetchError, FetchRefused, InvalidInput, SourceHasNoText
 from sbf_kernel.readers import youtube
-from sbf_kernel.readers.fetch import Address, Fetcher, _Guard
+from sbf_kernel.readers.fetch import Fetcher
+from sbf_kernel.readers.fetch_guard import Address, Guard
 from sbf_kernel.readers.youtube import fetch_transcript, video_id
 
 pytestmark = pytest.mark.timeout(60)
@@ -111,7 +112,7 @@ class Tube:
         writer.close()
 
 
-class TubeGuard(_Guard):
+class TubeGuard(Guard):
     """YouTube is on this machine; nothing else is anywhere."""
 
     def __init__(self, port: int) -> None:

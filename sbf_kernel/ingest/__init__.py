@@ -1,0 +1,1 @@
+"""Ingest: bring sources in, in the background, each for itself."""

@@ -30,7 +30,7 @@ TERM_BITS = 29
 _UNSPACED = (
     "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
 )
-_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:['’][^\W_]+)?")
+_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 
 STEMMERS = {
@@ -46,7 +46,7 @@ STEMMERS = {
 # pushes frequent words down, so the list only saves space and time.
 _STOP_WORDS = {
     "en": "a an and are as at be but by for from had has have if in into is it its no not of on or such that the "
-          "their then there these they this to was were what when where which who why will with how do does did",
+          "their then there these they this to was were what when where which who why will with how do does did s t",
     "de": "aber als am an auch auf aus bei bin bis bist da das dass dem den der des die du ein eine einem einen einer "
           "eines er es für hat ich ihr im in ist mit nach nicht oder sein sich sie sind so über um und uns von vor was "
           "wie wir wird zu zum zur wer wo wann welche welcher welches",
@@ -96,13 +96,37 @@ def terms(text: str, language: str) -> Iterator[str]:
     language
         ISO 639-1 code that chooses stemmer and stop words.
     """
+    return (term for _, _, term in _spans(fold(text), language))
+
+
+def spans(text: str, language: str) -> Iterator[tuple[int, int, str]]:
+    """Yield ``(start, end, term)`` of each index term, with offsets into ``text`` as it stands.
+
+    Folding can change the length of a text, so words are found in the text
+    itself and folded one by one.
+    """
     stop = _stop_words(language)
-    for match in _WORD.finditer(fold(text)):
-        word = match.group()
-        if _IS_UNSPACED.match(word):
-            yield from (word[i:i + 2] for i in range(len(word) - 1)) if len(word) > 1 else (word,)
-        elif word not in stop:
-            yield _stem(language, word)
+    for match in _WORD.finditer(text):
+        for start, end, term in _split(fold(match.group()), stop, language):
+            # A folded word of another length is marked as a whole.
+            same = len(fold(match.group())) == len(match.group())
+            yield (match.start() + start, match.start() + end, term) if same else (match.start(), match.end(), term)
+
+
+def _spans(folded: str, language: str) -> Iterator[tuple[int, int, str]]:
+    stop = _stop_words(language)
+    for match in _WORD.finditer(folded):
+        yield from _split(match.group(), stop, language)
+
+
+def _split(word: str, stop: frozenset[str], language: str) -> Iterator[tuple[int, int, str]]:
+    if _IS_UNSPACED.match(word):
+        if len(word) == 1:
+            yield 0, 1, word
+        for i in range(len(word) - 1):
+            yield i, i + 2, word[i:i + 2]
+    elif word not in stop:
+        yield 0, len(word), _stem(language, word)
 
 
 def term_id(term: str) -> int:

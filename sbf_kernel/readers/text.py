@@ -131,15 +131,38 @@ def _decode_detected(content: bytes) -> str:
         beyond = sum(1 for char in lenient[:_DETECT_BYTES] if char > "\x7f" and char != "\ufffd")
         if beyond > 4 * strange:
             return lenient
-    from charset_normalizer import from_bytes
+    if _is_western(content):
+        return content.decode("cp1252", "replace")
+    import chardet
 
-    best = from_bytes(content[:_DETECT_BYTES]).best()
-    for encoding in (best.encoding if best else None, "cp1252"):
+    found = chardet.detect(content[:_DETECT_BYTES])["encoding"]
+    for encoding in (_WEB_NAMES.get((found or "").lower(), found), "cp1252"):
         if encoding:
-            text = content.decode(encoding, "replace")
+            try:
+                text = content.decode(encoding, "replace")
+            except LookupError:
+                continue
             if text.count("\ufffd") <= len(text) // 100:
                 return text
     return content.decode("latin-1")
+
+
+def _is_western(content: bytes) -> bool:
+    """Return whether a text is Windows-1252 beyond doubt: nearly all ASCII, the rest where it makes sense.
+
+    Statistics need more than three accents and a curly quote; most English
+    files have no more.
+    """
+    head = content[:_DETECT_BYTES]
+    high = sum(byte > 127 for byte in head)
+    text = head.decode("cp1252", "replace")
+    return high <= 0.06 * len(head) and _WESTERN.sub("", text).isascii()
+
+
+_WESTERN = re.compile(
+    r"(?<![A-Za-z])[“‘«](?=\S)|(?<=\S)[”»](?![A-Za-z])|(?<=\w)’|’(?=\w)|(?<=[\s\w,])[–—](?=[\s\w])|…(?=[\s”’\"]|$)"
+    r"|[•·§©®°±£€™½¼¾×µ](?![A-Za-z]{2})|(?<=[A-Za-z])[àáâäåæçèéêëìíîïñòóôöøùúûüß]+|[ÀÁÂÄÅÆÇÈÉÊËÎÏÑÓÔÖØÚÜàâäåæçèéêîïöøü](?=[A-Za-z])"
+)
 
 
 _CHAPTER = re.compile(

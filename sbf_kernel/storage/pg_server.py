@@ -17,10 +17,13 @@ from pathlib import Path
 from sbf_kernel.errors import StoreUnavailable
 from sbf_kernel.storage import pg_binaries, pg_locks
 from sbf_kernel.storage.pg_binaries import Binaries
-from sbf_kernel.storage.pg_place import PORT, Place
+from sbf_kernel.storage.pg_place import PORT, Place, make_directory, open_private
 
 PATIENCE_SECONDS = 300.0
 """Longest wait for crash recovery, or for another process that starts the server."""
+
+EVICT_SECONDS = 3.0
+"""How long processes of a server that does not answer may end by themselves."""
 
 MAINTENANCE_MB = 192
 """Memory for building an index; a parallel HNSW build takes it out of shared memory."""
@@ -30,9 +33,15 @@ MIN_SHARED_MB = MAINTENANCE_MB + 64
 
 MAX_LOG_BYTES = 5_000_000
 
+SYNC = "syncfs" if sys.platform == "linux" else "fsync"
+"""How a whole data directory is forced to disk: by one call where there is one, else file by file (slow)."""
+
 LOCALES: tuple[tuple[str, ...], ...] = (
     *(
-        ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--lc-collate=C", f"--lc-ctype={ctype}")
+        (
+            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--lc-collate=C", f"--lc-ctype={ctype}",
+            f"--sync-method={SYNC}",
+        )
         for ctype in ("C.UTF-8", "en_US.UTF-8", "UTF-8")
     ),
     ("--locale=C.UTF-8",),
@@ -123,17 +132,17 @@ def ensure_up(place: Place) -> bool:
 def _wait_for_silence(place: Place) -> pg_locks.FileLock | None:
     """Wait until no process of a former server is alive, and return that lock; ``None``: one serves after all."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    evict_at = time.monotonic() + 5
+    evict_at = time.monotonic() + EVICT_SECONDS
     while (guard := pg_locks.try_lock(place.run / "server.lock", place.owner)) is None:
         state = probe(place.socket)
         if state is State.READY:
             return None
         now = time.monotonic()
         if state is State.BUSY:
-            evict_at = now + 5
+            evict_at = now + EVICT_SECONDS
         elif now > evict_at:
             _evict(place)
-            evict_at = now + 5
+            evict_at = now + EVICT_SECONDS
         if now > deadline:
             raise StoreUnavailable(
                 f"Processes of a former server still use {place.data}, and none of them answers on {place.socket}",
@@ -227,14 +236,12 @@ def initialise(place: Place, binaries: Binaries, guard: pg_locks.FileLock) -> No
     output = place.base / "initdb.log"
     for locale in LOCALES:
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(0o700)
-        if place.owner is not None:
-            os.chown(new, *place.owner)
+        make_directory(new, 0o700, place.owner)
         command = [
             binaries.program("initdb"), "--pgdata", str(new), "--username=postgres", "--encoding=UTF8",
             "--auth-local=trust", "--auth-host=reject", "--data-checksums", "--lc-messages=C", *locale,
         ]
-        with output.open("wb") as log:
+        with os.fdopen(open_private(output, os.O_TRUNC, None), "wb") as log:
             done = subprocess.run(
                 command, env=environment(binaries.library_path), cwd="/", check=False, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(guard.fd,),
@@ -289,6 +296,7 @@ def options(place: Place, free_shared_mb: float | None = None) -> dict[str, str]
         "jit": "off",
         "fsync": "on",
         "full_page_writes": "on",
+        "recovery_init_sync_method": SYNC,
         "synchronous_commit": "on",
         "max_wal_size": "2GB",
         "checkpoint_timeout": "15min",
@@ -323,7 +331,7 @@ def _start(place: Place, binaries: Binaries, guard: pg_locks.FileLock) -> None:
     stale = _clear_traces(place)
     if stale is not None:
         env["PG_GRANDPARENT_PID"] = str(stale)
-    begin = _open_log(place)
+    begin = _trim_log(place)
     _spawn_keeper(place, env, command, guard)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (_says_ready(place, stale) and probe(place.socket) is State.READY):
@@ -356,17 +364,13 @@ def _clear_traces(place: Place) -> int | None:
     return pid
 
 
-def _open_log(place: Place) -> int:
-    """Make sure the log exists, is private and not too long; return its length in bytes."""
-    if place.log.exists() and place.log.stat().st_size > MAX_LOG_BYTES:
+def _trim_log(place: Place) -> int:
+    """Put a log that has become long aside; return the length of the present one in bytes."""
+    size = place.log.stat().st_size if place.log.exists() else 0
+    if size > MAX_LOG_BYTES:
         os.replace(place.log, place.log.with_name("server.log.1"))
-    fd = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        if place.owner is not None:
-            os.fchown(fd, *place.owner)
-        return os.fstat(fd).st_size
-    finally:
-        os.close(fd)
+        return 0
+    return size
 
 
 def _says_ready(place: Place, stale: int | None) -> bool:
@@ -402,7 +406,6 @@ def _tail(log: Path, begin: int) -> str:
 def ensure_keeper(place: Place) -> None:
     """Give a running server a keeper again if its own was killed."""
     if not pg_locks.is_held(place.run / "keeper.lock"):
-        _open_log(place)
         _spawn_keeper(place, environment(), [], None)
 
 
@@ -419,7 +422,7 @@ def _spawn_keeper(place: Place, env: dict[str, str], command: list[str], guard: 
     fds = [run, lock.fd, guard.fd if guard else -1]
     arguments = [_python(), "-I", "-S", "-E", str(script), str(place.data), str(uid), str(gid), *map(str, fds)]
     try:
-        with lock, place.log.open("ab") as log:
+        with lock, os.fdopen(open_private(place.log, os.O_APPEND, place.owner), "ab") as log:
             done = subprocess.run(
                 arguments + command, env=env, cwd="/", check=False, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[fd for fd in fds if fd >= 0],

@@ -32,7 +32,7 @@ async def lock_content(connection: AsyncConnection, user_id: str, sha256: bytes)
 
 async def by_origin(connection: AsyncConnection, user_id: str, origin: str) -> Source | None:
     """Return the source that came from ``origin``, if any, locked until commit."""
-    return await _one(connection, "sha256(convert_to(s.origin, 'UTF8')) = sha256(convert_to(:origin, 'UTF8')) for update",
+    return await _one(connection, "md5(s.origin) = md5(:origin) for update",
                       user_id=user_id, origin=origin)
 
 

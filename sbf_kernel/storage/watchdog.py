@@ -98,15 +98,23 @@ class Server:
         if pid is None:
             return
         for step, seconds in STOP_STEPS:
-            try:
-                os.kill(pid, step)
-            except ProcessLookupError:
-                pass
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                if self.gone():
+                if self.ends_after(pid, step):
                     return
-                time.sleep(0.005)
+
+    def ends_after(self, pid: int, step: int) -> bool:
+        """Send the signal and wait a moment; to be repeated, since a server that is just starting may lose it."""
+        try:
+            os.kill(pid, step)
+        except ProcessLookupError:
+            pass
+        end = time.monotonic() + 0.5
+        while not self.gone():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.005)
+        return True
 
 
 def launch(command: list[str], server_fd: int) -> int:

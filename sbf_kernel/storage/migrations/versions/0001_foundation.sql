@@ -48,8 +48,8 @@ create table sbf.sources (
   updated_at timestamptz not null default now(),
   primary key (user_id, id)
 );
--- Origins may be longer than a btree entry allows, hence the digest.
-create unique index sources_origin on sbf.sources (user_id, sha256(convert_to(origin, 'UTF8')));
+-- Origins may be longer than a btree entry allows, hence the digest (within one tenant only).
+create unique index sources_origin on sbf.sources (user_id, md5(origin));
 create index sources_sha256 on sbf.sources (user_id, sha256);
 create index sources_unfinished on sbf.sources (user_id, status) where status in ('pending', 'processing');
 

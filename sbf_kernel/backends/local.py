@@ -1,0 +1,38 @@
+"""Runs operations in this process, on the database directly."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sbf_kernel.handlers import handler_of
+from sbf_kernel.operations import Operation
+from sbf_kernel.records import LOCAL, Principal
+from sbf_kernel.runtime import Runtime
+from sbf_kernel.settings import Settings
+
+
+class LocalBackend:
+    """A runtime and the principal on whose behalf it works."""
+
+    def __init__(self, runtime: Runtime, principal: Principal = LOCAL) -> None:
+        self.runtime = runtime
+        self.principal = principal
+
+    @classmethod
+    async def open(cls, settings: Settings, principal: Principal = LOCAL) -> LocalBackend:
+        """Open the runtime."""
+        return cls(await Runtime.open(settings), principal)
+
+    async def call(self, operation: Operation) -> Any:
+        """Carry out an operation and return its record."""
+        return await handler_of(operation)(self.runtime, self.principal, operation)
+
+    def stream(self, operation: Operation) -> AsyncIterator[Any]:
+        """Carry out a streaming operation and yield its records as they come."""
+        found: AsyncIterator[Any] = handler_of(operation)(self.runtime, self.principal, operation)
+        return found
+
+    async def close(self) -> None:
+        """Close the runtime."""
+        await self.runtime.close()

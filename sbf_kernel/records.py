@@ -6,6 +6,7 @@ one ``.df()`` away from pandas.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
@@ -104,7 +105,7 @@ class NotebookList(Listing[Notebook]):
 
     def _view(self) -> display.View:
         rows = [(n.name, n.source_count, n.chunk_count, n.description, n.updated_at) for n in self.items]
-        return display.table(f"{self.total} notebooks", ("notebook", "sources", "chunks", "description", "updated"), rows)
+        return display.table(f"{self.total} notebook" + "s" * (self.total != 1), ("notebook", "sources", "chunks", "description", "updated"), rows)
 
 
 SourceStatus = Literal["pending", "processing", "ready", "failed"]
@@ -151,8 +152,12 @@ class SourceList(Listing[Source]):
     """A page of sources."""
 
     def _view(self) -> display.View:
-        rows = [(s.name, s.status, s.message or s.stage, s.language, s.chunk_count, s.page_count) for s in self.items]
-        return display.table(f"{self.total} sources", ("source", "status", "detail", "language", "chunks", "pages"), rows)
+        rows = [(s.name, display.Status(s.status), s.message or s.stage, s.language, s.chunk_count, s.page_count)
+                for s in self.items]
+        counts = Counter(s.status for s in self.items)
+        states = ", ".join(f"{n} {status}" for status, n in counts.items())
+        title = f"{self.total} source" + "s" * (self.total != 1) + (f": {states}" if states else "")
+        return display.table(title, ("source", "status", "detail", "language", "chunks", "pages"), rows)
 
 
 class SourceText(Record):
@@ -223,6 +228,9 @@ class Hit(Record):
         """Return the span of ``text`` of at most about ``width`` characters around the first highlights."""
         return display.window(self.text, self.highlights, width)
 
+    def _view(self) -> display.View:
+        return display.hit(self)
+
 
 class Hits(Record, Sequence[Hit]):
     """The ranking for one query."""
@@ -280,6 +288,9 @@ class Citation(Record):
     answer_end: int = 0
     """The span of the answer's text that the citation supports."""
 
+    def _view(self) -> display.View:
+        return display.citation(self)
+
 
 class Citations(Record, Sequence[Citation]):
     """All citations of an answer, in the order of the text."""
@@ -305,8 +316,7 @@ class Citations(Record, Sequence[Citation]):
                          "location": c.location.label()} for c in self.items)
 
     def _view(self) -> display.View:
-        rows = [(f"[{c.marker}]", c.status, c.source, c.location.label(), f"{c.start}–{c.end}", c.quote) for c in self.items]
-        return display.table(f"{len(self.items)} citations", ("", "status", "source", "where", "characters", "quote"), rows)
+        return display.citations(self.items)
 
 
 class Usage(Record):
@@ -384,8 +394,9 @@ class AnswerList(Listing[Answer]):
     """A page of stored answers."""
 
     def _view(self) -> display.View:
-        rows = [(a.question, "yes" if a.answered else "no", len(a.citations), a.provenance.model, a.created_at) for a in self.items]
-        return display.table(f"{self.total} answers", ("question", "answered", "citations", "model", "asked"), rows)
+        rows = [(a.question, display.Status("answered" if a.answered else "not answered"), len(a.citations),
+                 a.provenance.model, a.created_at) for a in self.items]
+        return display.table(f"{self.total} answer" + "s" * (self.total != 1), ("question", "state", "citations", "model", "asked"), rows)
 
 
 class AnswerDelta(Record):
@@ -423,9 +434,11 @@ class Recheck(Record):
         return to_frame(item.model_dump() for item in self.items)
 
     def _view(self) -> display.View:
-        rows = [(f"[{c.marker}]", "holds" if c.holds else "BROKEN", "newest version" if c.current else "older version",
-                 c.source, c.quote, c.detail) for c in self.items]
-        return display.table("recheck", ("", "quote", "version", "source", "words", "detail"), rows)
+        rows = [(f"[{c.marker}]", display.Status("holds" if c.holds else "broken"),
+                 "newest" if c.current else "older", c.source, display.Verbatim(c.quote), c.detail) for c in self.items]
+        held = sum(c.holds for c in self.items)
+        return display.table(f"{held} of {len(self.items)} citations hold",
+                             ("", "state", "version", "source", "quote", "detail"), rows)
 
 
 class Health(Record):
@@ -436,4 +449,5 @@ class Health(Record):
     checks: dict[str, str]
 
     def _view(self) -> display.View:
-        return display.table("SBF " + self.version, ("part", "state"), list(self.checks.items()))
+        rows = [(part, display.Status(state)) for part, state in self.checks.items()]
+        return display.table("SBF " + self.version, ("part", "state"), rows)

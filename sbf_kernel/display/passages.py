@@ -99,7 +99,7 @@ def _card(record: Any) -> tuple[Markup, str, str]:
     card = element("li", element("div", *line, class_="sbf-line"), element("p", marked, class_="sbf-snippet"),
                    class_="sbf-card")
     about = " · ".join(filter(None, [one_line(place), ", ".join(arms), score]))
-    head = f"{record.rank:>2}  {one_line(record.source)} · {about}"
+    head = f"{record.rank}. {one_line(record.source)} · {about}"
     return (card, f"{record.rank}. **{markdown(record.source)}** · {markdown(about)}  \n   {bold}",
             f"{paragraphs(head)}\n{paragraphs(plain, indent='    ')}")
 

@@ -36,10 +36,14 @@ _SIGNS = {"ready": ("✓", "good"), "verified": ("✓", "good"), "holds": ("✓"
 class Status(str):
     """A state in a word; shown with a sign and a tint."""
 
+    def _look(self) -> tuple[str, str]:
+        first = self.lower().replace(":", " ").replace(",", " ").split(" ", 1)[0]
+        return _SIGNS.get(self.lower()) or _SIGNS.get(first, ("", ""))
+
     @property
     def sign(self) -> str:
         """The sign before the word."""
-        return _SIGNS.get(self.lower(), ("", ""))[0]
+        return self._look()[0]
 
     @property
     def plain(self) -> str:
@@ -48,7 +52,7 @@ class Status(str):
 
     def badge(self) -> Markup:
         """Return sign and word as HTML; the sign is not read aloud."""
-        tint = _SIGNS.get(self.lower(), ("", ""))[1]
+        tint = self._look()[1]
         sign = [element("span", self.sign, aria_hidden="true"), Markup(" ")] if self.sign else []
         return element("span", *sign, str(self), class_=f"sbf-badge sbf-{tint}" if tint else "sbf-badge")
 

@@ -21,7 +21,7 @@ import struct
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from sbf_kernel.errors import SbfError, SourceCrashed, SourceTimeout, SourceTooLarge
 from sbf_kernel.readers.reading import Reading
@@ -223,7 +223,7 @@ class _Child:
         self._directory = Path(tempfile.mkdtemp(prefix="sbf-reader-"))
 
     async def start(self, order: dict[str, Any]) -> tuple[Any, Any, int]:
-        with open(self._directory / "stderr", "ab") as words:
+        with self._words() as words:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "sbf_kernel.readers.sandbox_child", json.dumps(order),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=words, limit=1 << 20,
@@ -232,6 +232,9 @@ class _Child:
         with contextlib.suppress(OSError):  # it may be gone, or already be nicer than that
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
         return await self._reply(allow(()))
+
+    def _words(self) -> BinaryIO:
+        return open(self._directory / "stderr", "ab")
 
     @property
     def alive(self) -> bool:

@@ -100,7 +100,7 @@ def _answer(target: Callable[..., Any], frame: bytes) -> bytes:
         if error.errno in (errno.EFBIG, errno.ENOMEM):
             return _frame("memory", None)
         return _frame("failed", _described(error))
-    except BaseException as error:  # SystemExit of a library must not end the loop unexplained
+    except BaseException as error:  # noqa: BLE001 - SystemExit of a library must not end the loop unexplained
         return _frame("failed", _described(error))
 
 

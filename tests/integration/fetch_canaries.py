@@ -77,11 +77,14 @@ async def attempt(outcomes: Counter[str], guard: Guard, url: str) -> None:
         outcomes[f"failed {url} {error}"] += 1
 
 
-async def main() -> None:
+def furnish() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for address in (PUBLIC, *INSIDE):
         length = 128 if ":" in address else 32
         subprocess.run(["ip", "addr", "add", f"{address}/{length}", "dev", "lo"], check=True, capture_output=True)
+
+
+async def main() -> None:
     accepted: Counter[str] = Counter()
     redirect: list[str] = []
     outcomes: Counter[str] = Counter()
@@ -112,4 +115,5 @@ async def main() -> None:
                "tried": sum(outcomes.values()), "rebound": sum(accepted.values()) - before}, sys.stdout)
 
 
+furnish()
 asyncio.run(main())

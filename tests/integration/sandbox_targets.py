@@ -105,8 +105,7 @@ def flood(megabytes: int) -> bytes:
 
 def fill_disk() -> None:
     with open("big", "wb") as file:
-        for _ in range(10_000):
-            file.write(bytes(1 << 20))
+        file.writelines(bytes(1 << 20) for _ in range(10_000))
 
 
 def locked() -> None:

@@ -35,7 +35,7 @@ def _audit(event: str, args: tuple[object, ...]) -> None:
 
 sys.addaudithook(_audit)
 
-HOSTILE = """
+_TYPED = """
 http://127.0.0.1/ http://127.0.0.1:80/ http://127.1/ http://127.0.1/ http://0/ http://0.0.0.0/ http://127.255.255.254/
 http://2130706433/ http://017700000001/ http://0x7f000001/ http://0x7f.0.0.1/ http://0x7F.1/ http://0177.0.0.1/
 http://0177.0.0.01/ http://127.0.0.0x1/ http://00000127.0.0.1/ http://127.0.0.1./ http://3232235777/ http://0x/
@@ -62,10 +62,10 @@ data:text/html,hi javascript:alert(1) jar:http://127.0.0.1!/ ldap://127.0.0.1/ w
 http+unix://%2Frun%2Fx.sock/ blob:http://127.0.0.1/ view-source:http://127.0.0.1/ mailto:a@example.com example.com
 /etc/passwd http:// https:// http://. http://.. http://.example.com/ http://-example.com/ http://exa_mple/ http://*/ http://[
 http://]/ http://[::1/ http://[]/ http://a..b.com/ http://example.com,127.0.0.1/ http://example.com;127.0.0.1/
-""".split()
-HOSTILE += ["", "   ", "http://127.0.0.1\t.example.com/", "http://exam\nple.com/", "http://exa mple.com/",
-            "http://example.com\r\nHost: 127.0.0.1/", "http://\u202e127.0.0.1/", "http://example.com/\x00",
-            "http://" + "a" * 300 + ".com/", "http://example.com/" + "a" * 9_000, "http://\ud800.com/"]
+"""
+HOSTILE = [*_TYPED.split(), "", "   ", "http://127.0.0.1\t.example.com/", "http://exam\nple.com/", "http://exa mple.com/",
+           "http://example.com\r\nHost: 127.0.0.1/", "http://\u202e127.0.0.1/", "http://example.com/\x00",
+           "http://" + "a" * 300 + ".com/", "http://example.com/" + "a" * 9_000, "http://\ud800.com/"]
 
 PRIVATE_ANSWERS = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "::ffff:127.0.0.1", "fe80::1",
                    "fe80::1%2", "fd00:ec2::254", "64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::", "0.0.0.0",

@@ -185,10 +185,10 @@ async def test_the_best_track_is_chosen(monkeypatch: pytest.MonkeyPatch, tracks:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("xml", [
-    '<?xml version="1.0"?><transcript><text start="1.5" dur="2">it&amp;#39;s &lt;b&gt;fine&lt;/b&gt;</text>'
-    '<text start="3"/></transcript>',
-    '<timedtext format="3"><head/><body><p t="1500" d="2"><s>it\'s</s><s t="9"> fine</s></p><p t="3000">\n</p>'
-    "</body></timedtext>",
+    ('<?xml version="1.0"?><transcript><text start="1.5" dur="2">it&amp;#39;s &lt;b&gt;fine&lt;/b&gt;</text>'
+    '<text start="3"/></transcript>'),
+    ('<timedtext format="3"><head/><body><p t="1500" d="2"><s>it\'s</s><s t="9"> fine</s></p><p t="3000">\n</p>'
+    "</body></timedtext>"),
 ], ids=["classic", "srv3"])
 async def test_older_forms_of_captions_are_read_too(monkeypatch: pytest.MonkeyPatch, xml: str) -> None:
     async with tube(monkeypatch) as (place, fetcher):

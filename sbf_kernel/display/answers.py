@@ -110,6 +110,13 @@ def _plain(record: Any, doubt: str, facts: str, references: list[str]) -> str:
     return "\n\n".join([*parts, *(["\n".join(references)] if references else []), paragraphs(facts)])
 
 
+def footnotes(record: Any) -> str:
+    """Return what stands below the text of an answer, for a terminal that has shown the text already."""
+    doubt, references = _doubt(record), _references(record.citations.items, "")
+    parts = [f"⚠ {doubt}" if doubt else "", "\n".join(plain for _, _, plain in references), paragraphs(_facts(record))]
+    return "\n\n".join(filter(None, parts if record.answered else ["⚠ not answered by the sources", *parts]))
+
+
 def _markdown(record: Any, doubt: str, facts: str, references: list[str]) -> str:
     lines = [markdown(line) for line in record.text.split("\n")]
     said = "  \n".join(lines) if record.answered else "**⚠ not answered.** " + " ".join(lines)

@@ -38,13 +38,14 @@ def box(function: Callable[..., object], **changes: object) -> Sandbox:
 
 
 @pytest.fixture(autouse=True)
-def _no_leftovers() -> Iterator[None]:
+def _no_leftovers(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test must leave neither a child nor a directory."""
-    before = set(Path(tempfile.gettempdir()).glob("sbf-reader-*"))
+    place = tmp_path_factory.mktemp("children")
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     yield
     mine = [child for child in psutil.Process().children() if "sandbox_child" in " ".join(child.cmdline())]
     assert mine == []
-    assert set(Path(tempfile.gettempdir()).glob("sbf-reader-*")) - before == set()
+    assert list(place.iterdir()) == []
 
 
 async def _until(condition: Callable[[], bool], seconds: float = 5) -> bool:

@@ -17,7 +17,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,8 @@ CHUNKER_ID: Final = "structure-1"
 
 TokenOffsets = Callable[[str], list[tuple[int, int]]]
 """Text → ``(start, end)`` of each model token, in code points."""
+_Part = tuple[int, int, float]
+"""Start, end, and price of a border before it (0: that of the block)."""
 
 # Sizes in model tokens.
 MAX: Final = 480
@@ -46,9 +48,9 @@ HEADER: Final = 96
 TITLE_CHARS: Final = 160
 """Characters of a source's title that are embedded with each chunk."""
 
-# Prices, in the unit of `_size_price`: 1 = a chunk of no size or of twice the target.
-_SENTENCE, _CLAUSE, _WORD, _FORBIDDEN = 0.15, 2.0, 4.0, 1000.0
-_BLOCK = {"heading": 0.0, "paragraph": 0.0, "list": 0.1, "table": 0.3, "code": 0.1, "cue": 0.05}
+# Prices. A chunk's size costs (size / target - 1)²: 1 is the price of a chunk of twice the target.
+_LINE, _SENTENCE, _CLAUSE, _WORD, _FORBIDDEN = 0.1, 0.15, 2.0, 4.0, 1000.0
+_BLOCK = {"heading": 0.0, "paragraph": 0.0, "list": 0.1, "table": 0.3, "code": 0.1, "cue": 0.15}
 _JOIN_CHILD, _JOIN_SIBLING, _JOIN_UP = 0.1, 0.3, 1.0
 
 _SLICE = 16_384
@@ -80,13 +82,17 @@ class _Unit:
     """Of a border before it."""
     limit: int
     """Largest text, in tokens, of a chunk that starts here."""
+    table: int
+    """Number of the table it belongs to, or -1."""
     join: float = 0.0
     """Price of no border before it, where a section begins."""
     depth: int = -1
     """Number of headings above, where a section begins."""
     heading: bool = False
-    table: int = -1
-    """Number of the table it belongs to."""
+
+    def absorb(self, other: _Unit) -> None:
+        """Grow by the unit that follows."""
+        self.end, self.tokens, self.limit = other.end, self.tokens + other.tokens, min(self.limit, other.limit)
 
 
 def chunk(reading: Reading, count: TokenOffsets) -> list[ChunkSpan]:
@@ -105,8 +111,7 @@ def chunk(reading: Reading, count: TokenOffsets) -> list[ChunkSpan]:
         In reading order, apart, trimmed; together they hold every character
         that is not white space. The same reading gives the same chunks.
     """
-    blocks = reading.blocks or (Block(0, len(reading.text), "paragraph", Place()),)
-    ruler = _Ruler(reading, count)
+    blocks, ruler = reading.blocks or (Block(0, len(reading.text), "paragraph", Place()),), _Ruler(reading, count)
     units = _coalesce(_units(reading.text, blocks, ruler))
     cuts = _best_cuts(units) if units else []
     starts = [block.start for block in blocks]
@@ -163,7 +168,7 @@ class _Ruler:
         self._starts = _token_starts(reading.text, count)
         self._title = len(count(reading.title[:TITLE_CHARS]))
         self.path = functools.cache(self._path)
-        self.header = functools.cache(self._header)
+        self.header = functools.cache(lambda header: _shorten(header, HEADER, count))
 
     def tokens(self, start: int, end: int) -> int:
         """Return how many tokens begin in ``[start, end)``."""
@@ -196,9 +201,6 @@ class _Ruler:
                 return text, size
         return _shorten(headings[-1], CONTEXT, self._count) if headings else ("", 0)
 
-    def _header(self, header: str) -> tuple[str, int]:
-        return _shorten(header, HEADER, self._count)
-
 
 def _shorten(text: str, tokens: int, count: TokenOffsets) -> tuple[str, int]:
     """Return the beginning of ``text`` that has at most ``tokens`` tokens, and how many it has."""
@@ -223,8 +225,7 @@ def _token_starts(text: str, count: TokenOffsets) -> array[int]:
         if end < len(text):
             blank = max(text.rfind(" ", begin, end), text.rfind("\n", begin, end))
             end = blank + 1 if blank > begin else end
-        for offset, _ in count(text[begin:end]):
-            at = begin + offset
+        for at in (begin + offset for offset, _ in count(text[begin:end])):
             if at - last > _LONG:
                 starts.extend(range(last + _STEP, at, _STEP))
             starts.append(at)
@@ -243,8 +244,7 @@ def _units(text: str, blocks: tuple[Block, ...], ruler: _Ruler) -> Iterator[_Uni
         price, join = _block_price(text, previous, block)
         table += previous is None or (previous.kind, previous.header) != (block.kind, block.header)
         for start, end, inner in _split(text, block, room, ruler):
-            unit = _Unit(start, end, ruler.tokens(start, end), inner or price, room)
-            unit.table = table if block.kind == "table" else -1
+            unit = _Unit(start, end, ruler.tokens(start, end), inner or price, room, table if block.header else -1)
             if start == block.start and block.kind == "heading":
                 unit.join, unit.depth, unit.heading = join, len(block.place.headings), end == block.end
             yield unit
@@ -260,35 +260,34 @@ def _block_price(text: str, previous: Block | None, block: Block) -> tuple[float
         levels = above - len(block.place.headings)
         return 0.0, _JOIN_CHILD if levels <= 0 else _JOIN_SIBLING + _JOIN_UP * (levels - 1)
     last = text[previous.end - 1]
-    if previous.kind == "cue" == block.kind:
-        return (0.0 if last in ".!?。！？…" else _SENTENCE), 0.0
     if previous.kind != block.kind:  # "as follows:" stays with the list or table
         return (_SENTENCE if last == ":" else 0.0), 0.0
-    return _BLOCK[block.kind], 0.0
+    return (0.0 if block.kind == "cue" and last in ".!?。！？…" else _BLOCK[block.kind]), 0.0
 
 
-def _split(text: str, block: Block, room: int, ruler: _Ruler) -> Iterator[tuple[int, int, float]]:
+def _split(text: str, block: Block, room: int, ruler: _Ruler) -> Iterator[_Part]:
     """Yield the parts of a block with the price of a border inside it (0 for its first part)."""
     if block.kind in ("heading", "table", "cue") and ruler.tokens(block.start, block.end) <= room:
         yield block.start, block.end, 0.0
         return
     by_line = block.kind not in ("paragraph", "heading")
     parts = _lines(text, block.start, block.end) if by_line else sentences(text, block.start, block.end)
-    for number, (start, end) in enumerate(parts):
-        price = (max(_BLOCK[block.kind], _SENTENCE) if text[start].isspace() or not by_line else 0.1) if number else 0.0
+    price = 0.0
+    for start, end in parts:
+        if price:  # an indented line of code belongs to the line above
+            price = _LINE if by_line and not text[start].isspace() else _SENTENCE
         if ruler.tokens(start, end) <= room:
             yield start, end, price
         else:
-            yield from _split_sentence(text, start, end, price, room, ruler)
+            yield from _split_sentence(text, start, end, price, ruler)
+        price = _SENTENCE
 
 
-def _split_sentence(
-    text: str, start: int, end: int, price: float, room: int, ruler: _Ruler
-) -> Iterator[tuple[int, int, float]]:
+def _split_sentence(text: str, start: int, end: int, price: float, ruler: _Ruler) -> Iterator[_Part]:
     """Yield the clauses, or failing these words or characters, of what is too long to stay whole."""
     borders = [start, *(m.end() for m in _CLAUSE_END.finditer(text, start, end) if m.end() < end), end]
     for begin, stop in pairwise(borders):
-        whole = ruler.tokens(begin, stop) <= min(room, TARGET)
+        whole = ruler.tokens(begin, stop) <= TARGET // 2
         for first, last in [(begin, stop)] if whole else ruler.slices(text, begin, stop):
             stripped = text[first:last].rstrip()
             if stripped:
@@ -316,11 +315,11 @@ def _coalesce(units: Iterator[_Unit]) -> list[_Unit]:
         if last is None or last.tokens + unit.tokens > min(last.limit, unit.limit):
             joined.append(unit)
         elif last.heading:
-            depth = min(last.depth, unit.depth) if unit.heading else last.depth
-            joined[-1] = replace(last, end=unit.end, tokens=last.tokens + unit.tokens, limit=min(last.limit, unit.limit),
-                                 depth=depth, heading=unit.heading, table=-1)
+            last.depth = min(last.depth, unit.depth) if unit.heading else last.depth
+            last.heading, last.table = unit.heading, -1
+            last.absorb(unit)
         elif last.tokens < GRAIN and unit.depth < 0 and unit.price >= last.price and last.table == unit.table:
-            last.end, last.tokens, last.limit = unit.end, last.tokens + unit.tokens, min(last.limit, unit.limit)
+            last.absorb(unit)
         else:
             joined.append(unit)
     for one, two in pairwise(joined):
@@ -334,40 +333,34 @@ def _coalesce(units: Iterator[_Unit]) -> list[_Unit]:
 def _best_cuts(units: list[_Unit]) -> list[int]:
     """Return the cheapest borders as indexes of units, the first and the last included.
 
-    Dynamic programming over all borders within :data:`MAX` tokens; linear in
-    the text, since units have about :data:`GRAIN` tokens or more.
+    Dynamic programming; linear in the text, since two neighbouring units have
+    :data:`GRAIN` tokens or more. A unit alone always fits, so there is a solution.
     """
     total = [0, *accumulate(unit.tokens for unit in units)]
     if total[-1] <= units[0].limit:
         return [0, len(units)]
     joins = [*accumulate(unit.join for unit in units), 0.0]
-    sizes = [_size_price(tokens) for tokens in range(MAX + 1)]
+    sizes = [(tokens / TARGET - 1) ** 2 for tokens in range(MAX + 1)]
     wholes = _wholes(units, total)
     best, back = [0.0], [0]
     for j in range(1, len(units) + 1):
-        low, origin = best[j - 1] + units[j - 1].price + sizes[min(MAX, total[j] - total[j - 1])], j - 1
-        i = j - 2
-        while i >= 0 and total[j] - total[i] <= MAX:
+        low, origin = float("inf"), j - 1
+        for i in range(j - 1, -1, -1):
             tokens = total[j] - total[i]
+            if tokens > MAX:
+                break
             cost = best[i] + units[i].price + sizes[tokens] + joins[j - 1] - joins[i]
             if cost < low and tokens <= units[i].limit:
                 low, origin = cost, i
-            i -= 1
         for i in wholes.get(j, ()):
-            cost = best[i] + units[i].price
-            if cost < low:
-                low, origin = cost, i
+            if best[i] + units[i].price < low:
+                low, origin = best[i] + units[i].price, i
         best.append(low)
         back.append(origin)
     cuts = [len(units)]
     while cuts[-1]:
         cuts.append(back[cuts[-1]])
     return cuts[::-1]
-
-
-def _size_price(tokens: int) -> float:
-    """Return the price of a chunk's size: 0 at the target, 1 at nothing and at twice the target."""
-    return (tokens / TARGET - 1) ** 2
 
 
 def _wholes(units: list[_Unit], total: list[int]) -> dict[int, list[int]]:
@@ -386,12 +379,10 @@ def _wholes(units: list[_Unit], total: list[int]) -> dict[int, list[int]]:
             open_.append((unit.depth, index))
     for _, start in reversed(open_):
         close(start, len(units))
-    first = 0
-    for index in range(1, len(units) + 1):
-        if index == len(units) or units[index].table != units[first].table:
-            if units[first].table >= 0:
-                close(first, index)
-            first = index
+    for table, group in groupby(range(len(units)), key=lambda index: units[index].table):
+        rows = [*group]
+        if table >= 0:
+            close(rows[0], rows[-1] + 1)
     return wholes
 
 
@@ -404,6 +395,6 @@ def _span(text: str, start: int, end: int, inside: tuple[Block, ...], ruler: _Ru
     present = {text[b.start:b.end] for b in inside if b.kind == "heading"}
     context = [ruler.path(tuple(title for title in low[:shared] if title not in present))[0]]
     first = inside[0]
-    if first.header and start != first.start or first.header != text[first.start:first.end]:
+    if start != first.start or first.header != text[first.start:first.end]:
         context.append(ruler.header(first.header)[0])
     return ChunkSpan(start, end, replace(first.place, headings=low[:shared]), "\n".join(filter(None, context)))

@@ -222,6 +222,8 @@ def _by_markup(start: str, by_name: str | None) -> str | None:
     """Return the type that the first characters leave no doubt about, or None."""
     if start.startswith("WEBVTT"):
         return "text/vtt"
+    if by_name == "text/plain" and _SRT.match(start):
+        return "application/x-subrip"
     if by_name in (CODE, "text/markdown", "application/x-tex", "text/csv", "text/tab-separated-values"):
         return None
     if _HTML.match(re.sub(r"\A(?:<!--.*?-->|<\?xml[^>]*\?>|\s)+", "", start, flags=re.DOTALL)):

@@ -202,8 +202,15 @@ class _Walk:
     def _children(self, element: _Element) -> None:
         self._text(element.text)
         for child in element:
+            if self._is_figure_before(child):
+                self._inline.append(" ")
             self.visit(child)
             self._text(child.tail)
+
+    def _is_figure_before(self, child: _Element) -> bool:
+        """Return whether ``<b>13%</b><span>of …`` follows: style sheets set such figures apart, not blanks."""
+        last = self._inline[-1][-1:] if self._inline and child.tag == "span" else ""
+        return bool(last) and (last == "%" or last.isdigit()) and (child.text or "")[:1].isalpha()
 
     def _text(self, text: str | None) -> None:
         if text:

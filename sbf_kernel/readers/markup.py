@@ -70,19 +70,24 @@ def _root(content: bytes, name: str) -> _Element:
 
 def _jats_facts(root: _Element) -> dict[str, str]:
     front = next((node for node in root.iter() if local(node) == "article-meta"), root)
-    authors: list[str] = []
     facts: dict[str, str] = {}
     for node in front.iter():
-        tag = local(node)
-        if tag == "contrib" and attribute(node, "contrib-type") in ("author", ""):
-            parts = {local(part): "".join(map(str, part.itertext())) for part in node.iter()}
-            authors.append(f"{parts.get('given-names', '')} {parts.get('surname', '')}".strip())
-        elif tag == "article-id" and attribute(node, "pub-id-type") == "doi":
+        if local(node) == "article-id" and attribute(node, "pub-id-type") == "doi":
             facts["doi"] = node.text or ""
-        elif tag == "year":
+        elif local(node) == "year":
             facts.setdefault("date", node.text or "")
-    facts["author"] = ", ".join(filter(None, authors))[:2000]
+    facts["author"] = ", ".join(_authors(front))[:2000]
     return facts
+
+
+def _authors(front: _Element | None) -> list[str]:
+    """Return the authors of an article as printed: given names before the surname."""
+    names: list[str] = []
+    for node in front.iter() if front is not None else ():
+        if local(node) == "contrib" and attribute(node, "contrib-type") in ("author", ""):
+            parts = {local(part): _inline(part) for part in node.iter() if local(part) in ("given-names", "surname")}
+            names.append(f"{parts.get('given-names', '')} {parts.get('surname', '')}".strip())
+    return [name for name in names if name]
 
 
 def _add_article(builder: ReadingBuilder, root: _Element) -> str:
@@ -103,7 +108,10 @@ class _Walk:
         tag = local(node)
         if not tag or tag in _FRONT_SKIPPED:
             return
-        if tag in _TITLES:
+        if tag == "title-group":
+            self._children(node, level)
+            self._builder.add(", ".join(_authors(node.getparent())))
+        elif tag in _TITLES:
             self._builder.heading(_inline(node), min(level, 6))
         elif tag in _LISTED and not any(local(part) in ("p", "para") for part in node.iter()):
             self._builder.add("- " + _inline(node), "list")

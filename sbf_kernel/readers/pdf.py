@@ -35,6 +35,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _SOFT: Final = "\u00ad"
 """The mark of the layout for a hyphen at a line end that pdfium found."""
 _LAST_PART = re.compile(r"([^\W\d_]+)[-\u2010\u00ad]$")
+_CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff65]")
+"""Chinese and Japanese are written without blanks; Korean is not."""
 _FIRST_PART = re.compile(r"[^\W\d_]+")
 
 
@@ -214,6 +216,8 @@ class _Writer:
 
     def _join(self, before: str, after: str) -> str:
         last, first = _LAST_PART.search(before), _FIRST_PART.match(after)
+        if _CJK.match(before[-1:]) and _CJK.match(after[:1]):
+            return before + after
         if not last or not first:
             hyphen = re.search(r"\w[-\u2010\u00ad–]$", before) and after[:1].isalnum()
             return f"{before[:-1]}{before[-1].replace(_SOFT, '-')}{after}" if hyphen else f"{before} {after}"

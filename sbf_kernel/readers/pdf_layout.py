@@ -187,39 +187,58 @@ def _ordered(spans: list[Span]) -> list[Span]:
 
 
 def _gutter(spans: list[Span]) -> float | None:
-    """Return the x that parts two columns of prose, or None.
+    """Return the x that parts two columns, or None.
 
     Columns are told from tables by their lines: many, long, starting at one
-    x and filling the column's width.
+    x and filling the column's width; or, beside a column of prose, short ones
+    that do not stand on its lines.
     """
     prose = [span for span in spans if len(span.text) >= _PROSE_CHARS]
-    if len(prose) < 2 * _MIN_COLUMN_LINES:
+    if len(prose) < _MIN_COLUMN_LINES:
         return None
-    page_left, page_right = min(span.left for span in prose), max(span.right for span in prose)
+    page_left, page_right = min(span.left for span in spans), max(span.right for span in spans)
     width = page_right - page_left
-    starts = Counter(round(span.left / 3) for span in prose)
+    starts = Counter(round(span.left / 3) for span in spans)
     for start, _ in sorted(starts.items(), key=lambda item: -item[1])[:8]:
         count = starts[start - 1] + starts[start] + starts[start + 1]
         x = (start - 1) * 3 - 2.0
-        if count >= _MIN_COLUMN_LINES and page_left + 0.15 * width < x < page_left + 0.85 * width and _parts(prose, x):
+        inside = page_left + 0.15 * width < x < page_left + 0.85 * width
+        if count >= _MIN_COLUMN_LINES and inside and (_parts(prose, x) or _parts_aside(spans, x)):
             return x
     return None
 
 
 def _parts(prose: list[Span], x: float) -> bool:
     """Return whether ``x`` has full columns of prose on both sides over the same stretch of the page."""
-    right = [span for span in prose if span.left >= x]
-    left = [span for span in prose if span.right <= x + 3]
-    if min(len(left), len(right)) < _MIN_COLUMN_LINES:
-        return False
-    top = min(max(span.top for span in left), max(span.top for span in right))
-    bottom = max(min(span.bottom for span in left), min(span.bottom for span in right))
-    left = [span for span in left if span.bottom < top and span.top > bottom]
-    right = [span for span in right if span.bottom < top and span.top > bottom]
-    crossing = sum(1 for s in prose if s.left < x - 3 and s.right > x + 6 and s.bottom < top and s.top > bottom)
+    left, right, crossing = _sides(prose, x)
     if min(len(left), len(right)) < _MIN_COLUMN_LINES or crossing > 0.5 * (len(left) + len(right)):
         return False
     return _fill(left) > 0.7 and _fill(right) > 0.6
+
+
+def _parts_aside(spans: list[Span], x: float) -> bool:
+    """Return whether ``x`` parts prose from a column that keeps lines of its own, such as a box at the side."""
+    left, right, crossing = _sides(spans, x)
+    if min(len(left), len(right)) < _MIN_COLUMN_LINES or crossing > 0.1 * (len(left) + len(right)):
+        return False
+    if sum(1 for span in left + right if len(span.text) >= _PROSE_CHARS) < 0.5 * min(len(left), len(right)):
+        return False
+    fewer, more = sorted((left, right), key=len)
+    on_lines = sum(1 for one in fewer if any(abs(one.bottom - two.bottom) < 0.15 * one.size for two in more))
+    return on_lines < 0.5 * len(fewer) and max(_fill(left), _fill(right)) > 0.8
+
+
+def _sides(spans: list[Span], x: float) -> tuple[list[Span], list[Span], int]:
+    """Return the spans left and right of ``x`` where both sides have some, and how many cross it there."""
+    right = [span for span in spans if span.left >= x]
+    left = [span for span in spans if span.right <= x + 3]
+    if not left or not right:
+        return [], [], 0
+    top = min(max(span.top for span in left), max(span.top for span in right))
+    bottom = max(min(span.bottom for span in left), min(span.bottom for span in right))
+    within = [span for span in spans if span.bottom < top and span.top > bottom]
+    crossing = sum(1 for span in within if span.left < x - 3 and span.right > x + 6)
+    return [span for span in within if span.right <= x + 3], [span for span in within if span.left >= x], crossing
 
 
 def _fill(column: list[Span]) -> float:

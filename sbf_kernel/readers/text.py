@@ -30,14 +30,34 @@ _DETECT_BYTES: Final = 65_536
 """How much of a long text a detector sees: more changes no result on the test texts and costs seconds."""
 
 
+_MOJIBAKE = re.compile("[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+"""UTF-8 that somebody decoded as Latin-1 and saved as UTF-8 again."""
+_C1 = re.compile("[\x80-\x84\x86-\x9f]")
+
+
 def decode(content: bytes, declared: str | None = None) -> str:
     """Return ``content`` as text: byte-order mark, UTF-16/32 by shape, UTF-8, ``declared``, then detection.
 
     UTF-8 is tried before the declared encoding because bytes that are valid
     UTF-8 with non-ASCII characters are almost never anything else, while
     declarations are often wrong. Never raises: what nobody can decode comes
-    back with U+FFFD.
+    back with U+FFFD. Text that was encoded twice is repaired where it holds
+    C1 controls, which no real text does.
     """
+    text = _decode_once(content, declared)
+    return _MOJIBAKE.sub(_repaired, text) if _C1.search(text) else text
+
+
+def _repaired(match: re.Match[str]) -> str:
+    if not _C1.search(match[0]):
+        return match[0]
+    try:
+        return match[0].encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return match[0]
+
+
+def _decode_once(content: bytes, declared: str | None) -> str:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding, "replace")
@@ -156,12 +176,14 @@ def _is_western(content: bytes) -> bool:
     head = content[:_DETECT_BYTES]
     high = sum(byte > 127 for byte in head)
     text = head.decode("cp1252", "replace")
-    return high <= 0.06 * len(head) and _WESTERN.sub("", text).isascii()
+    return high <= max(0.1 * len(head), 3) and _WESTERN.sub("", text).isascii()
 
 
 _WESTERN = re.compile(
-    r"(?<![A-Za-z])[“‘«](?=\S)|(?<=\S)[”»](?![A-Za-z])|(?<=\w)’|’(?=\w)|(?<=[\s\w,])[–—](?=[\s\w])|…(?=[\s”’\"]|$)"
-    r"|[•·§©®°±£€™½¼¾×µ](?![A-Za-z]{2})|(?<=[A-Za-z])[àáâäåæçèéêëìíîïñòóôöøùúûüß]+|[ÀÁÂÄÅÆÇÈÉÊËÎÏÑÓÔÖØÚÜàâäåæçèéêîïöøü](?=[A-Za-z])"
+    r"(?<![A-Za-z])[“‘«](?=\S)|(?<=\S)[”»](?![A-Za-z])|(?<=[A-Za-z])’(?=(?:s|t|re|ve|ll|d|m)?\b)|\b(?:[ldnsjmtc]|qu)’(?=\w)"
+    r"|(?<=[\s\d])[–—](?=[\s\d])|…(?=[\s”’\"]|$)|[•·§©®°±£€™½¼¾×µ](?![A-Za-z]{2})"
+    r"|(?<=[A-Za-z])[àáâäåæçèéêëìíîïñòóôöøùúûüß]+|[ÀÁÂÄÅÆÇÈÉÊËÎÏÑÓÔÖØÚÜàâäåæçèéêîïöøü](?=[A-Za-z])",
+    re.I,
 )
 
 

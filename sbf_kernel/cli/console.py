@@ -7,7 +7,6 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sbf_kernel.display.escaping import clean, one_line
 from sbf_kernel.errors import SbfError
 
 if TYPE_CHECKING:
@@ -61,6 +60,8 @@ def write(options: argparse.Namespace, shown: Any, document: Any) -> None:
 
 def say(text: str) -> None:
     """Tell something about the work on stderr, so that stdout carries results only."""
+    from sbf_kernel.display.escaping import clean
+
     sys.stderr.write(clean(text) + "\n")
 
 
@@ -72,6 +73,8 @@ def page(listing: Any, noun: str) -> dict[str, Any]:
 
 def failure(error: Exception, *, as_json: bool) -> int:
     """Tell an error in one line and return the exit code: 2 when the request was wrong, else 1."""
+    from sbf_kernel.display.escaping import one_line
+
     if isinstance(error, SbfError):
         known = error
     else:

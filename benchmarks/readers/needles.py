@@ -71,7 +71,9 @@ def load_needles(path: Path) -> Checks:
 def measure(folder: Path, checks: Checks) -> list[dict[str, Any]]:
     """Read every file of the manifest and check it."""
     lines = (folder / "MANIFEST.tsv").read_text("utf-8").splitlines()[1:]
-    return [judge(file, checks[file], run(folder / file, checks[file])) for file in (row.split("\t")[0] for row in lines)]
+    return [
+        judge(file, checks[file], run(folder / file, checks[file])) for file in (row.split("\t")[0] for row in lines)
+    ]
 
 
 def run(path: Path, checks: list[tuple[str, str]]) -> dict[str, Any]:
@@ -105,8 +107,13 @@ def child(path: Path, password: str | None) -> int:
         places: dict[int, list[str]] = defaultdict(list)
         for block in reading.blocks:
             places[block.place.page or block.place.cell or 0].append(reading.text[block.start : block.end])
-        answer = {"outcome": "ready", "text": reading.text, "pages": reading.pages, "blocks": len(reading.blocks),
-                  "places": {place: "\n".join(texts) for place, texts in places.items()}}
+        answer = {
+            "outcome": "ready",
+            "text": reading.text,
+            "pages": reading.pages,
+            "blocks": len(reading.blocks),
+            "places": {place: "\n".join(texts) for place, texts in places.items()},
+        }
     usage = resource.getrusage(resource.RUSAGE_SELF)
     answer["cpu"], answer["mb"] = usage.ru_utime + usage.ru_stime, peak_mb()
     json.dump(answer, sys.stdout)
@@ -133,8 +140,14 @@ def judge(file: str, checks: list[tuple[str, str]], answer: dict[str, Any]) -> d
             count += 1
             if (seen(value) in seen(text)) == (name == "not"):
                 missing.append(f"{check}: {value}")
-    return {**answer, "file": file, "expected": expected, "count": count, "missing": missing,
-            "right": answer["outcome"] == expected}
+    return {
+        **answer,
+        "file": file,
+        "expected": expected,
+        "count": count,
+        "missing": missing,
+        "right": answer["outcome"] == expected,
+    }
 
 
 def seen(text: str) -> str:
@@ -145,19 +158,26 @@ def seen(text: str) -> str:
 
 def report(rows: list[dict[str, Any]]) -> str:
     """Return the Markdown table and its summary."""
-    lines = ["| file | outcome | characters | pages | CPU s | wall s | peak MB | needles |",
-             "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| file | outcome | characters | pages | CPU s | wall s | peak MB | needles |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for row in rows:
         outcome = row["outcome"] if row["right"] else f"**{row['outcome']}**, expected {row['expected']}"
         found = f"{row['count'] - len(row['missing'])}/{row['count']}" if row["count"] else "–"
         cost = [f"{row[key]:.{digits}f}" if key in row else "–" for key, digits in (("cpu", 2), ("wall", 2), ("mb", 0))]
-        lines.append(f"| {row['file']} | {outcome} | {len(row.get('text', '')):,} | {row.get('pages') or '–'} | "
-                     f"{' | '.join(cost)} | {found} |")
+        lines.append(
+            f"| {row['file']} | {outcome} | {len(row.get('text', '')):,} | {row.get('pages') or '–'} | "
+            f"{' | '.join(cost)} | {found} |"
+        )
     count, missed = sum(row["count"] for row in rows), [(row["file"], gap) for row in rows for gap in row["missing"]]
     right = sum(row["right"] for row in rows)
-    lines += ["", f"{right} of {len(rows)} files end as a person expects; {count - len(missed)} of {count} needles "
-                  f"found ({(count - len(missed)) / max(count, 1):.1%}). Slowest {max(r['wall'] for r in rows):.1f} s, "
-                  f"largest {max(r.get('mb', 0) for r in rows):.0f} MB, 2 shared cores."]
+    lines += [
+        "",
+        f"{right} of {len(rows)} files end as a person expects; {count - len(missed)} of {count} needles "
+        f"found ({(count - len(missed)) / max(count, 1):.1%}). Slowest {max(r['wall'] for r in rows):.1f} s, "
+        f"largest {max(r.get('mb', 0) for r in rows):.0f} MB, 2 shared cores.",
+    ]
     lines += ["", *(f"- missed in `{file}`: {re.sub(r'[|]', '', gap)}" for file, gap in missed)]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import io
 import posixpath
-import re
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote
 
 from sbf_kernel.errors import SourceBroken, SourceEncrypted, SourceTooLarge
-
-if TYPE_CHECKING:
-    from lxml.etree import _Element
+from sbf_kernel.readers.tree import Element, parse_xml
 
 MAX_MEMBERS: Final = 10_000
 MAX_TOTAL: Final = 200 * 2**20
 """Bytes of all members together, unpacked."""
 MAX_RATIO: Final = 100
 """For members over one megabyte; XML of real documents stays below 40."""
-MAX_ELEMENTS: Final = 2_500_000
-"""Of one XML part: lxml needs about 250 bytes for each, so this stays well below a gigabyte."""
-MAX_XML_DEPTH: Final = 250
 _LARGE: Final = 2**20
-_NESTED: Final = (".zip", ".docx", ".docm", ".pptx", ".xlsx", ".xlsm", ".odt", ".epub", ".jar")
-_DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 
 
 class Archive:
@@ -59,14 +51,16 @@ class Archive:
             raise SourceTooLarge(f"{self._name!r} holds {len(members):,} files; the limit is {MAX_MEMBERS:,}")
         total = sum(member.file_size for member in members)
         if total > MAX_TOTAL:
-            raise SourceTooLarge(f"{self._name!r} would unpack to {total / 2**20:,.0f} MB; the limit is "
-                                 f"{MAX_TOTAL // 2**20} MB")
+            raise SourceTooLarge(
+                f"{self._name!r} would unpack to {total / 2**20:,.0f} MB; the limit is {MAX_TOTAL // 2**20} MB"
+            )
         for member in members:
             if member.flag_bits & 1:
                 raise SourceEncrypted(f"{self._name!r} is encrypted ({member.filename!r})")
             if member.file_size > _LARGE and member.file_size > MAX_RATIO * max(member.compress_size, 1):
-                raise SourceTooLarge(f"{self._name!r} looks like a ZIP bomb: {member.filename!r} inflates more than "
-                                     f"{MAX_RATIO} times")
+                raise SourceTooLarge(
+                    f"{self._name!r} looks like a ZIP bomb: {member.filename!r} inflates more than {MAX_RATIO} times"
+                )
 
     @property
     def names(self) -> list[str]:
@@ -95,7 +89,7 @@ class Archive:
             raise SourceTooLarge(f"{self._name!r} looks like a ZIP bomb: {found!r} is larger than it says")
         return data
 
-    def xml(self, path: str) -> _Element | None:
+    def xml(self, path: str) -> Element | None:
         """Return the root of an XML member, or None when there is no such member."""
         data = self.read(path)
         return parse_xml(data, f"{self._name!r}: {path}") if data.strip() else None
@@ -111,42 +105,3 @@ class Archive:
                 path = target.lstrip("/") if target.startswith("/") else posixpath.join(folder, unquote(target))
                 found[node.get("Id") or ""] = (kind, posixpath.normpath(path))
         return found
-
-
-def parse_xml(data: bytes, what: str, *, allow_doctype: bool = False, recover: bool = False) -> _Element:
-    """Parse XML after counting its elements; entities are never resolved, nothing is fetched.
-
-    Parameters
-    ----------
-    data
-        The bytes of the document.
-    what
-        What it is, for messages.
-    allow_doctype
-        Office formats must have none (an attack otherwise); JATS and RSS do.
-    recover
-        Go on after errors in markup.
-    """
-    from lxml import etree
-
-    if not allow_doctype and _DOCTYPE.search(data.replace(b"\0", b"")[:20_000]):
-        raise SourceBroken(f"{what} declares a document type or entities, which no such file has")
-    count_elements(data, what)
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False,
-                             dtd_validation=False, remove_comments=True, remove_pis=True, recover=recover)
-    try:
-        root = etree.fromstring(data, parser)
-    except etree.XMLSyntaxError as error:
-        raise SourceBroken(f"{what} is damaged ({error.msg})") from error
-    if root is None:
-        raise SourceBroken(f"{what} is damaged: no element in it")
-    return root
-
-
-def count_elements(data: bytes, what: str) -> None:
-    """Refuse XML whose tree would not fit into memory, by counting in a linear scan of the bytes."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or data[:4].count(0):
-        data = data.replace(b"\0", b"")  # UTF-16: the ASCII of the tags is enough to count
-    count = data.count(b"<") - data.count(b"</")
-    if count > MAX_ELEMENTS:
-        raise SourceTooLarge(f"{what} holds {count:,} XML elements; the limit is {MAX_ELEMENTS:,}")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from sbf_kernel.errors import SourceBroken, SourceEncrypted
-from sbf_kernel.readers.archive import Archive, parse_xml
-from sbf_kernel.readers.docx import attribute, local
+from sbf_kernel.readers.archive import Archive
 from sbf_kernel.readers.html import add_html, decode_html
 from sbf_kernel.readers.reading import Reading, ReadingBuilder, one_line
-
-if TYPE_CHECKING:
-    from lxml.etree import _Element
+from sbf_kernel.readers.tree import Element, attribute, local, parse_xml, text_of
 
 _FONT_SCRAMBLING = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
@@ -34,8 +30,15 @@ def read_epub(content: bytes, name: str, password: str | None) -> Reading:
     folder = posixpath.dirname(opf)
     items: dict[str, tuple[str, str, str]] = {}
     facts: dict[str, str] = {}
-    names = {"title": "title", "creator": "author", "language": "language", "date": "date", "publisher": "publisher",
-             "identifier": "identifier", "subject": "subject"}
+    names = {
+        "title": "title",
+        "creator": "author",
+        "language": "language",
+        "date": "date",
+        "publisher": "publisher",
+        "identifier": "identifier",
+        "subject": "subject",
+    }
     for node in package.iter():
         if local(node) == "item":
             path = posixpath.normpath(posixpath.join(folder, unquote(attribute(node, "href"))))
@@ -61,7 +64,7 @@ def _add_chapter(builder: ReadingBuilder, content: bytes, label: str) -> None:
     add_html(builder, markup, whole=True)
 
 
-def _xml(archive: Archive, path: str, name: str) -> _Element:
+def _xml(archive: Archive, path: str, name: str) -> Element:
     data = archive.read(path) if path else b""
     if not data.strip():
         raise SourceBroken(f"{name!r} is damaged: {path or 'the package file'} is missing")
@@ -74,8 +77,11 @@ def _refuse_rights_management(archive: Archive, name: str) -> None:
     root = _xml(archive, "META-INF/encryption.xml", name)
     methods = [attribute(node, "Algorithm") for node in root.iter() if local(node) == "EncryptionMethod"]
     if any(method not in _FONT_SCRAMBLING for method in methods):
-        raise SourceEncrypted(f"{name!r} is protected by digital rights management", source=name,
-                              hint="only its reading program can open it; add a copy without protection")
+        raise SourceEncrypted(
+            f"{name!r} is protected by digital rights management",
+            source=name,
+            hint="only its reading program can open it; add a copy without protection",
+        )
 
 
 def _contents(archive: Archive, items: dict[str, tuple[str, str, str]], name: str) -> dict[str, str]:
@@ -92,9 +98,9 @@ def _contents(archive: Archive, items: dict[str, tuple[str, str, str]], name: st
         for node in root.iter():
             if local(node) == "navPoint":
                 target = next((attribute(part, "src") for part in node if local(part) == "content"), "")
-                text = next(("".join(str(t) for t in part.itertext()) for part in node if local(part) == "navLabel"), "")
+                text = next((text_of(part) for part in node if local(part) == "navLabel"), "")
             elif local(node) == "a":
-                target, text = attribute(node, "href"), "".join(str(t) for t in node.itertext())
+                target, text = attribute(node, "href"), text_of(node)
             else:
                 continue
             target = posixpath.normpath(posixpath.join(folder, unquote(target.partition("#")[0])))

@@ -88,14 +88,98 @@ _SUFFIXES: Final[dict[str, str]] = {
     **dict.fromkeys(["tex", "latex", "ltx"], "application/x-tex"),
     **dict.fromkeys(["json", "geojson", "jsonld"], "application/json"),
     **dict.fromkeys(["jsonl", "ndjson"], "application/x-ndjson"),
-    **dict.fromkeys(["xml", "rdf", "rss", "atom", "xsd", "xsl", "svg", "opml", "nxml", "dita", "tei"], "application/xml"),
+    **dict.fromkeys(
+        {"xml", "rdf", "rss", "atom", "xsd", "xsl", "svg", "opml", "nxml", "dita", "tei"}, "application/xml"
+    ),
     "ipynb": "application/x-ipynb+json",
     "srt": "application/x-subrip",
     "vtt": "text/vtt",
     "eml": "message/rfc822",
     "rtf": "application/rtf",
     **dict.fromkeys(
-        ["py", "pyi", "js", "mjs", "cjs", "ts", "tsx", "jsx", "java", "kt", "kts", "scala", "c", "h", "cc", "cpp", "cxx", "hpp", "hh", "cs", "go", "rs", "rb", "php", "pl", "pm", "r", "jl", "lua", "swift", "m", "mm", "sh", "bash", "zsh", "fish", "ps1", "bat", "sql", "css", "scss", "less", "vue", "svelte", "dart", "ex", "exs", "erl", "hs", "ml", "mli", "clj", "lisp", "el", "vim", "asm", "s", "f", "f90", "for", "pas", "proto", "graphql", "tf", "gradle", "cmake", "yaml", "yml", "toml", "ini", "cfg", "conf", "properties", "env", "dockerfile", "makefile", "diff", "patch", "bib", "sty", "cls"],
+        {
+            "py",
+            "pyi",
+            "js",
+            "mjs",
+            "cjs",
+            "ts",
+            "tsx",
+            "jsx",
+            "java",
+            "kt",
+            "kts",
+            "scala",
+            "c",
+            "h",
+            "cc",
+            "cpp",
+            "cxx",
+            "hpp",
+            "hh",
+            "cs",
+            "go",
+            "rs",
+            "rb",
+            "php",
+            "pl",
+            "pm",
+            "r",
+            "jl",
+            "lua",
+            "swift",
+            "m",
+            "mm",
+            "sh",
+            "bash",
+            "zsh",
+            "fish",
+            "ps1",
+            "bat",
+            "sql",
+            "css",
+            "scss",
+            "less",
+            "vue",
+            "svelte",
+            "dart",
+            "ex",
+            "exs",
+            "erl",
+            "hs",
+            "ml",
+            "mli",
+            "clj",
+            "lisp",
+            "el",
+            "vim",
+            "asm",
+            "s",
+            "f",
+            "f90",
+            "for",
+            "pas",
+            "proto",
+            "graphql",
+            "tf",
+            "gradle",
+            "cmake",
+            "yaml",
+            "yml",
+            "toml",
+            "ini",
+            "cfg",
+            "conf",
+            "properties",
+            "env",
+            "dockerfile",
+            "makefile",
+            "diff",
+            "patch",
+            "bib",
+            "sty",
+            "cls",
+        },
         CODE,
     ),
 }
@@ -117,12 +201,14 @@ _SAID: Final[dict[str, str]] = {
 _TEXT_KINDS: Final = frozenset({*_SUFFIXES.values(), *_SAID.values(), "application/jats+xml"})
 
 _HTML = re.compile(r"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
-_HTML_PART = re.compile(r"<(?:head|body|title|meta|div|p|table|h[1-6]|ul|article|section|center|font)[\s>/]", re.IGNORECASE)
+_HTML_PART = re.compile(r"<(?:head|body|title|meta|div|p|table|h[1-6]|ul|article|section|center|font)[\s>/]", re.I)
 _JATS = re.compile(r"<(?:\w+:)?article\b[^>]*(?:article-type|dtd-version|mml|xlink)|JATS|NLM//DTD", re.IGNORECASE)
 _ROOT = re.compile(r"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 _SRT = re.compile(r"\d+\s*\n\s*\d{1,2}:\d\d:\d\d[,.]\d{1,3}\s*-->")
 _CUE = re.compile(r"(?:\d{1,3}:)?\d{1,2}:\d\d[.,]\d{1,3}[ \t]*-->[ \t]*(?:\d{1,3}:)?\d{1,2}:\d\d[.,]\d{1,3}")
-_MAIL = re.compile(r"(?:Return-Path|Received|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|X-[\w-]+):", re.IGNORECASE)
+_MAIL = re.compile(
+    r"(?:Return-Path|Received|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|X-[\w-]+):", re.I
+)
 _TEX = re.compile(r"^\s*\\(?:documentclass|documentstyle)\b|\\begin\{document\}", re.MULTILINE)
 
 
@@ -177,8 +263,9 @@ def _zip_kind(content: bytes) -> str:
     if "META-INF/container.xml" in names:
         return EPUB
     parts = (("word/", DOCX), ("ppt/", PPTX), ("xl/workbook.bin", XLSB), ("xl/", XLSX))
-    return next((kind for part, kind in parts if any(n.lstrip("/").lower().startswith(part) for n in names)),
-                "application/zip")
+    return next(
+        (kind for part, kind in parts if any(n.lstrip("/").lower().startswith(part) for n in names)), "application/zip"
+    )
 
 
 def _broken_zip_kind(content: bytes) -> str:

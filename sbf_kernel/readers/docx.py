@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sbf_kernel.errors import SourceBroken
 from sbf_kernel.readers.archive import Archive
 from sbf_kernel.readers.equations import equation_text
 from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.tree import Element, attribute, local
 
-if TYPE_CHECKING:
-    from lxml.etree import _Element
-
-_HEADING_STYLE = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|заголовок|标题|見出し)\s*(\d)",
-                            re.IGNORECASE)
+_HEADING_STYLE = re.compile(
+    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|заголовок|标题|見出し)\s*(\d)", re.I
+)
 _NOTES: Final = (("footnotes", "footnote"), ("endnotes", "endnote"), ("comments", "comment"))
-_TRANSPARENT: Final = frozenset(["sdt", "sdtContent", "ins", "smartTag", "hyperlink", "fldSimple", "customXml", "moveTo", "bdo", "dir"])
-_DROPPED: Final = frozenset(["del", "moveFrom", "rPr", "pPr", "instrText", "delText", "sectPr", "tblPr", "trPr", "tcPr", "Fallback"])
-
-
-def local(element: _Element) -> str:
-    """Return an element's name without its namespace."""
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-def attribute(element: _Element, name: str) -> str:
-    """Return an attribute by local name, whatever its namespace."""
-    return next((str(value) for key, value in element.attrib.items() if str(key).rpartition("}")[2] == name), "")
+_TRANSPARENT: Final = frozenset({
+    "sdt", "sdtContent", "ins", "smartTag", "hyperlink", "fldSimple", "customXml", "moveTo", "bdo", "dir"
+})  # fmt: skip
+_DROPPED: Final = frozenset({
+    "del", "moveFrom", "rPr", "pPr", "instrText", "delText", "sectPr", "tblPr", "trPr", "tcPr", "Fallback"
+})  # fmt: skip
 
 
 def read_docx(content: bytes, name: str, password: str | None) -> Reading:
@@ -51,15 +43,25 @@ def read_docx(content: bytes, name: str, password: str | None) -> Reading:
         if notes is not None:
             _add_notes(builder, walk, notes, item)
     facts = core_facts(archive)
-    return builder.build(title=facts.pop("title", "") or walk.first_title, metadata=facts,
-                         media_type="application/vnd.openxmlformats-officedocument.wordprocessingml.document")
+    return builder.build(
+        title=facts.pop("title", "") or walk.first_title,
+        metadata=facts,
+        media_type="application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    )
 
 
 def core_facts(archive: Archive) -> dict[str, str]:
     """Return title, author, subject, keywords and dates from an OOXML package."""
     root = archive.xml("docProps/core.xml")
-    names = {"title": "title", "creator": "author", "subject": "subject", "keywords": "keywords", "created": "created",
-             "modified": "modified", "language": "language"}
+    names = {
+        "title": "title",
+        "creator": "author",
+        "subject": "subject",
+        "keywords": "keywords",
+        "created": "created",
+        "modified": "modified",
+        "language": "language",
+    }
     facts: dict[str, str] = {}
     for node in root if root is not None else ():
         if local(node) in names and node.text and node.text.strip():
@@ -101,15 +103,18 @@ def _heading_styles(archive: Archive, relations: dict[str, tuple[str, str]]) -> 
 def _list_styles(archive: Archive, relations: dict[str, tuple[str, str]]) -> set[str]:
     path = next((path for kind, path in relations.values() if kind == "styles"), "")
     root = archive.xml(path) if path else None
-    return {attribute(style, "styleId") for style in (root if root is not None else ())
-            if local(style) == "style" and any(local(node) == "numPr" for node in style.iter())}
+    return {
+        attribute(style, "styleId")
+        for style in (root if root is not None else ())
+        if local(style) == "style" and any(local(node) == "numPr" for node in style.iter())
+    }
 
 
-def _add_notes(builder: ReadingBuilder, walk: _Walk, notes: _Element, item: str) -> None:
+def _add_notes(builder: ReadingBuilder, walk: _Walk, notes: Element, item: str) -> None:
     """Append footnotes, endnotes or comments as paragraphs that say what they are."""
     builder.close(1)
     for note in notes:
-        if local(note) != item or attribute(note, "type") in ("separator", "continuationSeparator", "continuationNotice"):
+        if local(note) != item or "separator" in attribute(note, "type").lower():
             continue
         text = " ".join(walk.text(p) for p in note.iter() if local(p) == "p").strip()
         author = attribute(note, "author") if item == "comment" else ""
@@ -127,7 +132,7 @@ class _Walk:
         self._lists = lists
         self.first_title = ""
 
-    def blocks(self, parent: _Element) -> None:
+    def blocks(self, parent: Element) -> None:
         """Append the paragraphs and tables under ``parent``."""
         for node in parent:
             tag = local(node)
@@ -140,7 +145,7 @@ class _Walk:
             elif tag in ("sdt", "sdtContent", "customXml", "ins", "moveTo", "Choice", "Fallback", "txbxContent"):
                 self.blocks(node)
 
-    def _paragraph(self, node: _Element) -> None:
+    def _paragraph(self, node: Element) -> None:
         style, listed, level = self._look(node)
         text = self.text(node)
         if text.strip():
@@ -154,7 +159,7 @@ class _Walk:
         for box in self._boxes(node):
             self.blocks(box)
 
-    def _look(self, node: _Element) -> tuple[str, bool, int]:
+    def _look(self, node: Element) -> tuple[str, bool, int]:
         """Return a paragraph's style id, whether it is a list item, and its heading level (0: none)."""
         style, listed, outline = "", False, 0
         properties = next((child for child in node if local(child) == "pPr"), None)
@@ -168,7 +173,7 @@ class _Walk:
                 outline = min(int(attribute(child, "val")) + 1, 6)
         return style, listed, outline or self._headings.get(style, 0)
 
-    def _rows(self, table: _Element) -> list[list[str]]:
+    def _rows(self, table: Element) -> list[list[str]]:
         rows: list[list[str]] = []
         for row in _through(table, "tr"):
             cells: list[str] = []
@@ -177,13 +182,13 @@ class _Walk:
             rows.append(cells)
         return rows
 
-    def _cell_part(self, part: _Element) -> str:
+    def _cell_part(self, part: Element) -> str:
         if local(part) == "tbl":  # a table in a cell: its rows one after the other
             return "; ".join(", ".join(filter(None, cells)) for cells in self._rows(part) if any(cells))
         boxes = [self.text(p) for box in self._boxes(part) for p in box.iter() if local(p) == "p"]
         return " ".join([self.text(part), *boxes]).strip()
 
-    def _boxes(self, paragraph: _Element) -> Iterator[_Element]:
+    def _boxes(self, paragraph: Element) -> Iterator[Element]:
         """Yield the text boxes anchored in a paragraph, each once: Word stores them twice, for old programs too."""
         stack = list(reversed(paragraph))
         while stack:
@@ -197,7 +202,7 @@ class _Walk:
             else:
                 stack.extend(reversed(node))
 
-    def text(self, paragraph: _Element) -> str:
+    def text(self, paragraph: Element) -> str:
         """Return a paragraph's text as printed: insertions in, deletions out, equations in line."""
         parts: list[str] = []
         stack = list(reversed(paragraph))
@@ -219,7 +224,7 @@ class _Walk:
         return "".join(parts)
 
 
-def _through(parent: _Element, *wanted: str) -> Iterator[_Element]:
+def _through(parent: Element, *wanted: str) -> Iterator[Element]:
     """Yield children by name, looking through wrappers such as content controls."""
     for child in parent:
         if local(child) in wanted:

@@ -19,11 +19,17 @@ def read_encrypted_office(content: bytes, name: str, password: str | None) -> Re
     if not password:
         raise SourceEncrypted(f"{name!r} is encrypted: it needs a password", source=name)
     try:
-        import msoffcrypto
-        from msoffcrypto.exceptions import DecryptionError, FileFormatError, InvalidKeyError, ParseError
+        import msoffcrypto  # type: ignore[import-untyped, unused-ignore]
+        from msoffcrypto.exceptions import (  # type: ignore[import-untyped, unused-ignore]
+            DecryptionError,
+            FileFormatError,
+            InvalidKeyError,
+            ParseError,
+        )
     except ImportError as error:
-        raise MissingExtra("reading Office files with a password needs msoffcrypto-tool",
-                           hint="pip install msoffcrypto-tool") from error
+        raise MissingExtra(
+            "reading Office files with a password needs msoffcrypto-tool", hint="pip install msoffcrypto-tool"
+        ) from error
     plain = io.BytesIO()
     try:
         file = msoffcrypto.OfficeFile(io.BytesIO(content))

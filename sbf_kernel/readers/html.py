@@ -11,14 +11,12 @@ from __future__ import annotations
 import html as entities
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, Unpack
+from typing import Final, Unpack, cast
 
 from sbf_kernel.readers.html_tables import table_rows
 from sbf_kernel.readers.reading import Reading, ReadingBuilder, Where
 from sbf_kernel.readers.text import decode
-
-if TYPE_CHECKING:
-    from lxml.etree import _Element
+from sbf_kernel.readers.tree import Element
 
 MAX_DEPTH: Final = 200
 """libxml2 drops what stands deeper than 255 levels; real pages stay under 100."""
@@ -30,12 +28,25 @@ _XML_ENCODING = re.compile(rb"\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-
 _XML_HEAD = re.compile(r"\A\ufeff?\s*<\?xml[^>]*\?>")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)([^<>]*)>")
 _INVISIBLE = re.compile(r"<!--.*?-->|<(script|style|head|template|svg)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
-_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|table|section|article|pre|blockquote|dt|dd|hr)\b[^>]*>", re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|table|section|article|pre|blockquote|dt|dd|hr)\b[^>]*>", re.I)
 # Tags whose end may be left out: repeated openings follow each other, they do not nest.
-_FLAT = frozenset(["br", "hr", "img", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param", "p", "li", "dt", "dd", "tr", "td", "th", "tbody", "thead", "tfoot", "option", "optgroup", "colgroup", "rt", "rp", "html", "head", "body"])
+_FLAT = frozenset({
+    "br", "hr", "img", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param",
+    "p", "li", "dt", "dd", "tr", "td", "th", "tbody", "thead", "tfoot", "option", "optgroup", "colgroup", "rt",
+    "rp", "html", "head", "body"
+})  # fmt: skip
 
-_SKIP = frozenset(["script", "style", "template", "svg", "canvas", "iframe", "object", "embed", "audio", "video", "map", "noscript", "head", "button", "select", "input", "textarea", "datalist", "progress", "meter", "rp", "rt", "area", "link", "meta", "title", "dialog"])
-_BLOCKS = frozenset(["address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "li", "main", "nav", "ol", "p", "section", "summary", "ul", "menu", "table", "tbody", "thead", "tfoot", "tr", "td", "th", "caption", "search"])
+_SKIP = frozenset({
+    "script", "style", "template", "svg", "canvas", "iframe", "object", "embed", "audio", "video", "map",
+    "noscript", "head", "button", "select", "input", "textarea", "datalist", "progress", "meter", "rp", "rt",
+    "area", "link", "meta", "title", "dialog"
+})  # fmt: skip
+_BLOCKS = frozenset({
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "details", "dialog", "dir", "div", "dl",
+    "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "html", "legend", "li",
+    "main", "nav", "ol", "p", "section", "summary", "ul", "menu", "table", "tbody", "thead", "tfoot", "tr", "td",
+    "th", "caption", "search"
+})  # fmt: skip
 _BOLD = re.compile(r"font-weight\s*:\s*(?:bold|[6-9]00)", re.I)
 _MARKER = re.compile(r"[•·▪●■◦–—*☐☑☒✓-]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]")
 _PART = re.compile(r"(?:part|item|chapter|section|article|note)\s+[\dIVXLC]+", re.I)
@@ -77,8 +88,8 @@ def add_html(
         The page's title and its metadata.
     """
     if is_hostile(markup):
-        for part in flat_text(markup).split("\n\n"):
-            builder.add(part, **place)
+        for paragraph in flat_text(markup).split("\n\n"):
+            builder.add(paragraph, **place)
         return "", {}
     root = parse_html(markup)
     if root is None:
@@ -112,19 +123,19 @@ def flat_text(markup: str) -> str:
     return entities.unescape(re.sub(r"<[^<>]{0,10000}>", "", text))
 
 
-def parse_html(markup: str) -> _Element | None:
+def parse_html(markup: str) -> Element | None:
     """Return the root element, or None when there is no element at all."""
-    from lxml import etree, html
+    from lxml import etree, html  # type: ignore[import-untyped, unused-ignore]
 
     parser = html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True, remove_pis=True)
     data = markup.replace("\x00", "").encode("utf-8", "replace")
     try:
-        return html.document_fromstring(data, parser=parser)
+        return cast(Element, html.document_fromstring(data, parser=parser))
     except (etree.ParserError, etree.XMLSyntaxError):
         return None
 
 
-def add_element(builder: ReadingBuilder, element: _Element, **place: Unpack[Where]) -> None:
+def add_element(builder: ReadingBuilder, element: Element, **place: Unpack[Where]) -> None:
     """Append an element's text to ``builder``, block by block."""
     headed = sum(1 for _ in element.iter(*_HEADINGS)) > 1
     walk = _Walk(builder, place, bold_titles=not headed)
@@ -132,7 +143,7 @@ def add_element(builder: ReadingBuilder, element: _Element, **place: Unpack[Wher
     walk.flush()
 
 
-def tag_of(element: _Element) -> str:
+def tag_of(element: Element) -> str:
     """Return the lower-case local name, '' for comments and processing instructions."""
     tag = element.tag
     return tag.rpartition("}")[2].rpartition(":")[2].lower() if isinstance(tag, str) else ""
@@ -166,7 +177,7 @@ class _Walk:
             text, self._marker = self._marker + text, ""
         self._builder.add(text, "list" if self._list_depth else "paragraph", **self._place)
 
-    def visit(self, element: _Element) -> None:
+    def visit(self, element: Element) -> None:
         """Add one element; its tail belongs to the caller."""
         tag = tag_of(element)
         if tag in _SKIP or not tag:
@@ -199,7 +210,7 @@ class _Walk:
             self._children(element)
             self._bold_depth -= bold
 
-    def _children(self, element: _Element) -> None:
+    def _children(self, element: Element) -> None:
         self._text(element.text)
         for child in element:
             if self._is_figure_before(child):
@@ -207,7 +218,7 @@ class _Walk:
             self.visit(child)
             self._text(child.tail)
 
-    def _is_figure_before(self, child: _Element) -> bool:
+    def _is_figure_before(self, child: Element) -> bool:
         """Return whether ``<b>13%</b><span>of …`` follows: style sheets set such figures apart, not blanks."""
         last = self._inline[-1][-1:] if self._inline and child.tag == "span" else ""
         return bool(last) and (last == "%" or last.isdigit()) and (child.text or "")[:1].isalpha()
@@ -219,20 +230,20 @@ class _Walk:
             if not self._bold_depth and any(char.isalnum() for char in text):
                 self._plain_letters += 1
 
-    def _heading(self, element: _Element, level: int) -> None:
+    def _heading(self, element: Element, level: int) -> None:
         self.flush()
         self._children(element)
         text, self._inline, self._plain_letters = "".join(self._inline), [], 0
         self._builder.heading(text, level, **self._place)
 
-    def _list(self, element: _Element) -> None:
+    def _list(self, element: Element) -> None:
         self.flush()
         self._list_depth += 1
         self._children(element)
         self.flush()
         self._list_depth -= 1
 
-    def _item(self, element: _Element) -> None:
+    def _item(self, element: Element) -> None:
         self.flush()
         self._marker = "- "
         depth, self._list_depth = self._list_depth, max(self._list_depth, 1)
@@ -240,7 +251,7 @@ class _Walk:
         self.flush()
         self._list_depth, self._marker = depth, ""
 
-    def _table(self, element: _Element) -> None:
+    def _table(self, element: Element) -> None:
         self.flush()
         rows = table_rows(element)
         if rows is None:  # laid out with a table: its cells are ordinary blocks
@@ -262,7 +273,7 @@ def _is_title(text: str) -> bool:
     return 3 <= len(text) <= 150 and letters * 2 > len(text) and not text.endswith((",", ";", ":")) and "\n" not in text
 
 
-def _preformatted(element: _Element) -> Iterator[str]:
+def _preformatted(element: Element) -> Iterator[str]:
     if element.text:
         yield element.text
     for child in element:
@@ -274,7 +285,7 @@ def _preformatted(element: _Element) -> Iterator[str]:
             yield child.tail
 
 
-def _formula(element: _Element) -> str:
+def _formula(element: Element) -> str:
     """Return a MathML formula as its author typed it, if that is kept, else its symbols."""
     for node in element.iter():
         if tag_of(node) == "annotation" and "tex" in (node.get("encoding") or "").lower() and node.text:

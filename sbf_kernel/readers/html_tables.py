@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from lxml.etree import _Element
+from sbf_kernel.readers.tree import Element
 
 _MAX_SPAN: Final = 100
 """A browser clips colspan at 1000; more than 100 columns is no table a person reads."""
@@ -17,7 +16,7 @@ _BEFORE = re.compile(r"[$€£¥(]+")
 _AFTER = re.compile(r"[)%\]]+")
 
 
-def table_rows(table: _Element) -> list[list[str]] | None:
+def table_rows(table: Element) -> list[list[str]] | None:
     """Return the rows of a data table as texts of cells, or None when the table only lays out a page."""
     rows = [row for row in table.iter("tr") if _own(row, table)]
     if not rows or _is_layout(table, rows):
@@ -52,11 +51,11 @@ def _fit(left: list[str], right: list[str]) -> bool:
     )
 
 
-def _own(row: _Element, table: _Element) -> bool:
+def _own(row: Element, table: Element) -> bool:
     return next(row.iterancestors("table"), None) is table
 
 
-def _is_layout(table: _Element, rows: list[_Element]) -> bool:
+def _is_layout(table: Element, rows: list[Element]) -> bool:
     if table.get("role") in ("presentation", "none"):
         return True
     if any(True for _ in table.iter("th")) and next(table.iterdescendants("table"), None) is None:
@@ -72,11 +71,11 @@ def _is_layout(table: _Element, rows: list[_Element]) -> bool:
     return long * 4 > len(rows)
 
 
-def _length(cell: _Element) -> int:
+def _length(cell: Element) -> int:
     return len("".join(cell.itertext()))
 
 
-def _cells(row: _Element) -> list[str]:
+def _cells(row: Element) -> list[str]:
     cells: list[str] = []
     for cell in row:
         if cell.tag in ("td", "th"):
@@ -85,17 +84,17 @@ def _cells(row: _Element) -> list[str]:
     return cells
 
 
-def _span(cell: _Element) -> int:
+def _span(cell: Element) -> int:
     digits = (cell.get("colspan") or "").strip()
     return min(max(int(digits), 1), _MAX_SPAN) if digits.isdecimal() and len(digits) < 5 else 1
 
 
-def cell_text(cell: _Element) -> str:
+def cell_text(cell: Element) -> str:
     """Return a cell's text on one line, blanks where block elements and line breaks part it."""
     return " ".join("".join(_texts(cell)).split())
 
 
-def _texts(element: _Element) -> list[str]:
+def _texts(element: Element) -> list[str]:
     texts = [element.text or ""]
     for child in element:
         tag = child.tag
@@ -107,4 +106,3 @@ def _texts(element: _Element) -> list[str]:
                 texts.append(" ")
         texts.append(child.tail or "")
     return texts
-

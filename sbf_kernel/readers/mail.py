@@ -26,7 +26,7 @@ def read_eml(content: bytes, name: str, password: str | None) -> Reading:
 
 def read_message(content: bytes, name: str, depth: int) -> Reading:
     """Read a mail that is attached ``depth`` levels deep."""
-    message = cast(EmailMessage, email.message_from_bytes(content.lstrip(), policy=email.policy.default))
+    message = email.message_from_bytes(content.lstrip(), policy=email.policy.default)
     if not message.keys():
         raise SourceBroken(f"{name!r} is no mail: it has no headers")
     builder = ReadingBuilder()
@@ -38,8 +38,9 @@ def read_message(content: bytes, name: str, depth: int) -> Reading:
     count = skipped = 0
     for part in _attachments(message):
         count += 1
-        if count > MAX_ATTACHMENTS or not add_attachment(builder, _payload(part), _filename(part, count),
-                                                         part.get_content_type(), depth):
+        if count > MAX_ATTACHMENTS or not add_attachment(
+            builder, _payload(part), _filename(part, count), part.get_content_type(), depth
+        ):
             skipped += 1
     metadata = {key.lower(): value for key, value in facts.items()}
     metadata["attachments"] = str(count) if count else ""
@@ -102,8 +103,11 @@ def _leaves(message: Message) -> Iterator[EmailMessage]:
         part = stack.pop()
         if part.get_content_maintype() == "multipart":
             payload = part.get_payload()
-            stack.extend(reversed([child for child in payload if isinstance(child, Message)])
-                         if isinstance(payload, list) else ())
+            stack.extend(
+                reversed([child for child in payload if isinstance(child, Message)])
+                if isinstance(payload, list)
+                else ()
+            )
         else:
             yield cast(EmailMessage, part)
 
@@ -131,7 +135,8 @@ def _payload(part: Message) -> bytes:
 
 def _filename(part: Message, number: int) -> str:
     try:
-        return part.get_filename() or (f"message {number}.eml" if part.get_content_type() == "message/rfc822"
-                                       else f"attachment {number}")
+        return part.get_filename() or (
+            f"message {number}.eml" if part.get_content_type() == "message/rfc822" else f"attachment {number}"
+        )
     except Exception:  # a name in an encoding that does not exist
         return f"attachment {number}"

@@ -9,13 +9,15 @@ rule has a guard: a page that would lose most of its prose keeps it.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from lxml.etree import _Element
+from sbf_kernel.readers.tree import Element
 
 _NOT_MAIN_TAGS: Final = ("nav", "aside", "footer", "form", "dialog", "menu", "search")
-_NOT_MAIN_ROLES: Final = frozenset(["navigation", "banner", "contentinfo", "search", "complementary", "dialog", "alertdialog", "menu", "menubar", "toolbar", "tablist"])
+_NOT_MAIN_ROLES: Final = frozenset({
+    "navigation", "banner", "contentinfo", "search", "complementary", "dialog", "alertdialog", "menu", "menubar",
+    "toolbar", "tablist"
+})  # fmt: skip
 _NAMED_CLUTTER = re.compile(
     r"(?:^|[\s_-])(?:nav|navbar|navbox|navigation|menu|submenu|breadcrumbs?|sidebar|footer|cookies?|consent|gdpr|share|"
     r"sharing|social|related|recommended|recirc|newsletter|subscribe|subscription|paywall|promo|advert|advertisement|"
@@ -28,12 +30,19 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 _SENTENCE: Final = 50
 """Letters. Shorter texts are labels and teasers."""
-_DATE_NAMES: Final = ("article:published_time", "date", "dc.date", "datepublished", "pubdate", "citation_date",
-                      "citation_publication_date")
+_DATE_NAMES: Final = (
+    "article:published_time",
+    "date",
+    "dc.date",
+    "datepublished",
+    "pubdate",
+    "citation_date",
+    "citation_publication_date",
+)
 _AUTHOR_NAMES: Final = ("author", "article:author", "dc.creator", "citation_author")
 
 
-def main_parts(root: _Element) -> list[_Element]:
+def main_parts(root: Element) -> list[Element]:
     """Return the elements that hold the main text, in document order, with clutter removed from them.
 
     The tree is changed. When the rules leave next to nothing of a page, the
@@ -58,7 +67,7 @@ def main_parts(root: _Element) -> list[_Element]:
     return parts
 
 
-def page_facts(root: _Element) -> tuple[str, dict[str, str]]:
+def page_facts(root: Element) -> tuple[str, dict[str, str]]:
     """Return the page's title and what its head declares: author, date, description, language, address."""
     said: dict[str, str] = {}
     for meta in root.iter("meta"):
@@ -81,18 +90,18 @@ def page_facts(root: _Element) -> tuple[str, dict[str, str]]:
     return title, {key: value for key, value in facts.items() if value}
 
 
-def prose_length(element: _Element) -> int:
+def prose_length(element: Element) -> int:
     """Return the number of letters outside links and scripts: what a reader came for."""
     return _lengths(element)[0]
 
 
-def _lengths(element: _Element) -> tuple[int, int]:
+def _lengths(element: Element) -> tuple[int, int]:
     """Return the letters outside and inside links."""
-    from lxml import etree
+    from lxml import etree  # type: ignore[import-untyped, unused-ignore]
 
     outside = inside = 0
     depth = 0
-    skipping: _Element | None = None
+    skipping: Element | None = None
     for event, node in etree.iterwalk(element, events=("start", "end")):
         if event == "start":
             if skipping is None and node.tag in ("script", "style", "template", "noscript", "head", "svg"):
@@ -113,7 +122,7 @@ def _lengths(element: _Element) -> tuple[int, int]:
     return outside, inside
 
 
-def _article_in(part: _Element) -> list[_Element]:
+def _article_in(part: Element) -> list[Element]:
     """Return the smallest element that holds nearly all sentences of ``part``, after the page's first heading.
 
     What surrounds it are teasers, offers and video lists. Pages of short
@@ -123,22 +132,23 @@ def _article_in(part: _Element) -> list[_Element]:
     sentences, prose = _sentences(part), prose_length(part)
     found = part
     while sentences > 600:
-        inner = next((child for child in found if isinstance(child.tag, str)
-                      and _sentences(child) > 0.95 * sentences), None)
+        inner = next(
+            (child for child in found if isinstance(child.tag, str) and _sentences(child) > 0.95 * sentences), None
+        )
         if inner is None or prose_length(inner) < 0.8 * prose:
             break
         found = inner
     return [found] if found is part else [*_before(part, found), found]
 
 
-def _before(part: _Element, found: _Element) -> list[_Element]:
+def _before(part: Element, found: Element) -> list[Element]:
     """Return what stands between the page's heading and its text: the heading, lead, author, date."""
     title = _folded("".join(next((node for node in part.getroottree().iter("title")), part).itertext()))
     around = {found, *found.iterancestors()}
     headings = [node for node in part.iter("h1", "h2", "h3") if found not in node.iterancestors()]
     named = [node for node in headings if len(text := _folded("".join(node.itertext()))) > 5 and text in title]
     start = next(iter(named), next((node for node in headings if node.tag == "h1"), None))
-    taken: list[_Element] = []
+    taken: list[Element] = []
     started = False
     for node in part.iter():
         if node is found:
@@ -153,7 +163,7 @@ def _folded(text: str) -> str:
     return _NO_LETTERS.sub("", text).casefold()
 
 
-def _sentences(element: _Element) -> int:
+def _sentences(element: Element) -> int:
     """Return the letters in texts of at least :data:`_SENTENCE` letters outside links."""
     total = 0
     for node in element.iter():
@@ -168,12 +178,12 @@ def _sentences(element: _Element) -> int:
     return total
 
 
-def _in_head(title: _Element) -> bool:
+def _in_head(title: Element) -> bool:
     parent = title.getparent()
     return parent is not None and parent.tag in ("head", "html")
 
 
-def _drop(element: _Element) -> None:
+def _drop(element: Element) -> None:
     """Remove an element but not the text after it."""
     parent = element.getparent()
     if parent is None:
@@ -187,12 +197,12 @@ def _drop(element: _Element) -> None:
     parent.remove(element)
 
 
-def _drop_tags(body: _Element, tags: tuple[str, ...]) -> None:
+def _drop_tags(body: Element, tags: tuple[str, ...]) -> None:
     for element in list(body.iter(*tags)):
         _drop(element)
 
 
-def _drop_invisible(body: _Element) -> None:
+def _drop_invisible(body: Element) -> None:
     for element in list(body.iter()):
         if element is body or not isinstance(element.tag, str):
             continue
@@ -201,7 +211,7 @@ def _drop_invisible(body: _Element) -> None:
             _drop(element)
 
 
-def _drop_clutter(body: _Element, everything: int) -> None:
+def _drop_clutter(body: Element, everything: int) -> None:
     """Drop what is marked as no main text, unless it holds a large share of the page's prose."""
     for element in list(body.iter()):
         if element is body or not isinstance(element.tag, str) or element.getparent() is None:
@@ -219,11 +229,14 @@ def _drop_clutter(body: _Element, everything: int) -> None:
             _drop(element)
 
 
-def _marked_main(body: _Element) -> list[_Element]:
+def _marked_main(body: Element) -> list[Element]:
     """Return what the page marks as its main part, when that holds most of the prose that is left."""
     prose = prose_length(body)
-    mains = [element for element in body.iter("main", "div", "section") if element.tag == "main"
-             or element.get("role") == "main"]
+    mains = [
+        element
+        for element in body.iter("main", "div", "section")
+        if element.tag == "main" or element.get("role") == "main"
+    ]
     articles = [element for element in body.iter("article") if next(element.iterancestors("article"), None) is None]
     for group in (mains, articles):
         lengths = [prose_length(element) for element in group]
@@ -234,12 +247,12 @@ def _marked_main(body: _Element) -> list[_Element]:
     return []
 
 
-def _drop_link_lists(part: _Element) -> None:
+def _drop_link_lists(part: Element) -> None:
     """Drop lists and divisions that are nearly all links: menus without the name.
 
     Unless they are most of the part: then it is a list, not an article.
     """
-    menus: list[_Element] = []
+    menus: list[Element] = []
     dropped = 0
     for element in part.iter("ul", "ol", "div", "section", "p"):
         if element is part or any(menu in menus for menu in element.iterancestors()):

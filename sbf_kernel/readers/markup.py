@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sbf_kernel.errors import SourceBroken
-from sbf_kernel.readers.archive import parse_xml
-from sbf_kernel.readers.docx import attribute, local
 from sbf_kernel.readers.html import add_html, decode_html, flat_text
 from sbf_kernel.readers.html_tables import tidy
 from sbf_kernel.readers.reading import Reading, ReadingBuilder
 from sbf_kernel.readers.text import add_plain_text
+from sbf_kernel.readers.tree import Element, attribute, local, parse_xml
 
-if TYPE_CHECKING:
-    from lxml.etree import _Element
-
-_SECTIONS: Final = frozenset(["sec", "section", "chapter", "part", "div", "abstract", "appendix", "app", "ack", "ref-list", "front", "back", "body", "article", "book", "sect1", "sect2", "sect3", "sect4", "preface", "boxed-text", "trans-abstract", "glossary"])
+_SECTIONS: Final = frozenset({
+    "sec", "section", "chapter", "part", "div", "abstract", "appendix", "app", "ack", "ref-list", "front", "back",
+    "body", "article", "book", "sect1", "sect2", "sect3", "sect4", "preface", "boxed-text", "trans-abstract",
+    "glossary"
+})  # fmt: skip
 _TITLES: Final = frozenset(["title", "head", "article-title"])
-_PARAGRAPHS: Final = frozenset(["p", "para", "simpara", "l", "ab", "verse-line", "disp-quote", "attrib", "td", "th", "entry", "term", "def", "label-text"])
+_PARAGRAPHS: Final = frozenset({
+    "p", "para", "simpara", "l", "ab", "verse-line", "disp-quote", "attrib", "td", "th", "entry", "term", "def",
+    "label-text"
+})  # fmt: skip
 _LISTED: Final = frozenset(["list-item", "listitem", "item", "ref", "mixed-citation"])
 _CODE: Final = frozenset(["code", "preformat", "programlisting", "screen"])
-_FRONT_SKIPPED: Final = frozenset(["journal-meta", "permissions", "article-categories", "pub-date", "history", "custom-meta-group", "volume", "issue", "elocation-id", "fpage", "lpage", "counts", "self-uri", "funding-group", "kwd-group", "aff", "article-id", "contrib-group", "author-notes", "related-article", "related-object"])
+_FRONT_SKIPPED: Final = frozenset({
+    "journal-meta", "permissions", "article-categories", "pub-date", "history", "custom-meta-group", "volume",
+    "issue", "elocation-id", "fpage", "lpage", "counts", "self-uri", "funding-group", "kwd-group", "aff",
+    "article-id", "contrib-group", "author-notes", "related-article", "related-object"
+})  # fmt: skip
 _MARKUP_INSIDE = re.compile(r"</?(?:p|br|div|a|ul|ol|li|h\d|b|i|em|strong|table|img|span)\b[^<>]*>", re.IGNORECASE)
 MAX_DEPTH: Final = 250
 
@@ -53,7 +60,7 @@ def read_jats(content: bytes, name: str, password: str | None) -> Reading:
     return builder.build(title=title, media_type="application/jats+xml", metadata=_jats_facts(root))
 
 
-def _root(content: bytes, name: str) -> _Element:
+def _root(content: bytes, name: str) -> Element:
     """Parse leniently: what stands before a mistake is better than nothing."""
     text = decode_html(content).lstrip("\ufeff \t\r\n").replace("\x00", "")
     text = re.sub(r"[\x01-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]", "", text)
@@ -68,7 +75,7 @@ def _root(content: bytes, name: str) -> _Element:
         return root
 
 
-def _jats_facts(root: _Element) -> dict[str, str]:
+def _jats_facts(root: Element) -> dict[str, str]:
     front = next((node for node in root.iter() if local(node) == "article-meta"), root)
     facts: dict[str, str] = {}
     for node in front.iter():
@@ -80,7 +87,7 @@ def _jats_facts(root: _Element) -> dict[str, str]:
     return facts
 
 
-def _authors(front: _Element | None) -> list[str]:
+def _authors(front: Element | None) -> list[str]:
     """Return the authors of an article as printed: given names before the surname."""
     names: list[str] = []
     for node in front.iter() if front is not None else ():
@@ -90,7 +97,7 @@ def _authors(front: _Element | None) -> list[str]:
     return [name for name in names if name]
 
 
-def _add_article(builder: ReadingBuilder, root: _Element) -> str:
+def _add_article(builder: ReadingBuilder, root: Element) -> str:
     """Append an article by its sections; return its title."""
     title = next((_inline(node) for node in root.iter() if local(node) in ("article-title", "title")), "")
     _Walk(builder).visit(root, 1)
@@ -103,7 +110,7 @@ class _Walk:
     def __init__(self, builder: ReadingBuilder) -> None:
         self._builder = builder
 
-    def visit(self, node: _Element, level: int) -> None:
+    def visit(self, node: Element, level: int) -> None:
         """Append an element; ``level`` is the heading level of titles in it."""
         tag = local(node)
         if not tag or tag in _FRONT_SKIPPED:
@@ -127,7 +134,7 @@ class _Walk:
         else:
             self._children(node, level)
 
-    def _children(self, node: _Element, level: int) -> None:
+    def _children(self, node: Element, level: int) -> None:
         tag = local(node)
         if tag == "abstract" and not any(local(child) in _TITLES for child in node):
             self._builder.heading("Abstract", min(level, 6))
@@ -140,13 +147,13 @@ class _Walk:
             if (child.tail or "").strip():
                 self._builder.add(child.tail or "")
 
-    def _inner_blocks(self, node: _Element, level: int) -> None:
+    def _inner_blocks(self, node: Element, level: int) -> None:
         """Append lists, tables and figures that stand inside a paragraph, which its own text leaves out."""
         for child in node:
             if local(child) in _BLOCKS_INSIDE:
                 self.visit(child, level + 1)
 
-    def _table(self, table: _Element) -> None:
+    def _table(self, table: Element) -> None:
         rows: list[list[str]] = []
         for row in table.iter():
             if local(row) in ("tr", "row"):
@@ -154,24 +161,39 @@ class _Walk:
         self._builder.table(tidy(rows))
 
 
-_BLOCKS_INSIDE: Final = frozenset(["list", "table-wrap", "fig", "disp-formula", "boxed-text", "disp-quote", "itemizedlist", "orderedlist", "informaltable", "table", "figure", "programlisting", "fig-group", "table-wrap-group"])
+_BLOCKS_INSIDE: Final = frozenset({
+    "list", "table-wrap", "fig", "disp-formula", "boxed-text", "disp-quote", "itemizedlist", "orderedlist",
+    "informaltable", "table", "figure", "programlisting", "fig-group", "table-wrap-group"
+})  # fmt: skip
 
 
-def _inline(node: _Element) -> str:
+def _inline(node: Element) -> str:
     """Return the text of an element on one line, block elements inside it left out."""
     parts: list[str] = [node.text or ""]
     for child in node:
         tag = local(child)
         if tag not in _BLOCKS_INSIDE and tag not in ("label-hidden", "annotation", "tex-math"):
             parts.append(_inline(child))
-            if tag in ("p", "title", "surname", "break", "label", "year", "name", "string-name", "person-group",
-                       "article-title", "source", "volume"):
+            if tag in (
+                "p",
+                "title",
+                "surname",
+                "break",
+                "label",
+                "year",
+                "name",
+                "string-name",
+                "person-group",
+                "article-title",
+                "source",
+                "volume",
+            ):
                 parts.append(" ")
         parts.append(child.tail or "")
     return " ".join("".join(parts).split())
 
 
-def _add_feed(builder: ReadingBuilder, root: _Element) -> str:
+def _add_feed(builder: ReadingBuilder, root: Element) -> str:
     """Append an RSS or Atom feed: each entry under its title, its text with markup removed."""
     channel = next((node for node in root if local(node) == "channel"), root)
     title = next((_inline(node) for node in channel if local(node) == "title"), "")
@@ -199,7 +221,7 @@ def _add_marked(builder: ReadingBuilder, text: str) -> None:
         add_plain_text(builder, text)
 
 
-def _add_texts(builder: ReadingBuilder, root: _Element) -> None:
+def _add_texts(builder: ReadingBuilder, root: Element) -> None:
     """Append every element that has text of its own; siblings that are short go together, named."""
     for node in root.iter():
         own = (node.text or "").strip() if isinstance(node.tag, str) else ""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceEncrypted
 from sbf_kernel.readers.archive import Archive
-from sbf_kernel.readers.docx import attribute, local
 from sbf_kernel.readers.reading import Reading, ReadingBuilder, Where
+from sbf_kernel.readers.tree import Element, attribute, local
 from sbf_kernel.readers.workbooks import add_sheet
-
-if TYPE_CHECKING:
-    from lxml.etree import _Element
 
 _ODF: Final = "application/vnd.oasis.opendocument."
 _MAX_REPEATS: Final = 1_000
 """Sheets end with a row "repeated a million times"; a filled row is repeated by hand at most this often."""
-_SKIPPED: Final = frozenset(["tracked-changes", "sequence-decls", "variable-decls", "user-field-decls", "forms", "scripts", "font-face-decls", "automatic-styles", "annotation-end"])
+_SKIPPED: Final = frozenset({
+    "tracked-changes", "sequence-decls", "variable-decls", "user-field-decls", "forms", "scripts",
+    "font-face-decls", "automatic-styles", "annotation-end"
+})  # fmt: skip
 
 
 def read_odt(content: bytes, name: str, password: str | None) -> Reading:
@@ -58,11 +58,14 @@ def read_odp(content: bytes, name: str, password: str | None) -> Reading:
     return _built(builder, archive, "presentation", len(pages))
 
 
-def _body(content: bytes, name: str) -> tuple[Archive, _Element]:
+def _body(content: bytes, name: str) -> tuple[Archive, Element]:
     archive = Archive(content, name)
     if b"encryption-data" in archive.read("META-INF/manifest.xml"):
-        raise SourceEncrypted(f"{name!r} is encrypted; SBF cannot open protected OpenDocument files", source=name,
-                              hint="save it without a password and add it again")
+        raise SourceEncrypted(
+            f"{name!r} is encrypted; SBF cannot open protected OpenDocument files",
+            source=name,
+            hint="save it without a password and add it again",
+        )
     root = archive.xml("content.xml")
     body = next((node for node in root.iter() if local(node) == "body"), None) if root is not None else None
     if body is None or not len(body):
@@ -72,8 +75,16 @@ def _body(content: bytes, name: str) -> tuple[Archive, _Element]:
 
 def _built(builder: ReadingBuilder, archive: Archive, kind: str, pages: int | None = None) -> Reading:
     root = archive.xml("meta.xml")
-    names = {"title": "title", "creator": "author", "initial-creator": "author", "subject": "subject",
-             "keyword": "keywords", "creation-date": "created", "date": "modified", "language": "language"}
+    names = {
+        "title": "title",
+        "creator": "author",
+        "initial-creator": "author",
+        "subject": "subject",
+        "keyword": "keywords",
+        "creation-date": "created",
+        "date": "modified",
+        "language": "language",
+    }
     facts: dict[str, str] = {}
     for node in root.iter() if root is not None else ():
         if local(node) in names and node.text and node.text.strip():
@@ -89,7 +100,7 @@ class _Walk:
         self._builder = builder
         self._place: Where = {"page": page} if page else {}
 
-    def blocks(self, parent: _Element, *, listed: bool = False) -> None:
+    def blocks(self, parent: Element, *, listed: bool = False) -> None:
         """Append what is under ``parent``."""
         for node in parent:
             tag = local(node)
@@ -102,22 +113,22 @@ class _Walk:
             elif tag == "p":
                 text = _text(node).strip()
                 if text:
-                    self._builder.add(f"- {text}" if listed else text, "list" if listed else "paragraph",
-                                      **self._place)
+                    self._builder.add(f"- {text}" if listed else text, "list" if listed else "paragraph", **self._place)
                 self._asides(node)
             elif tag == "table":
                 self._builder.table(_table(node), **self._place)
             else:
                 self.blocks(node, listed=listed or tag == "list-item")
 
-    def _asides(self, paragraph: _Element) -> None:
+    def _asides(self, paragraph: Element) -> None:
         """Append the notes, comments and text boxes anchored in a paragraph, after it."""
         for node in paragraph.iter():
             tag = local(node)
             if tag == "note":
                 body = " ".join(_text(p) for p in node.iter() if local(p) == "p").strip()
-                self._builder.add(f"[{attribute(node, 'note-class').capitalize() or 'Note'}] {body}" if body else "",
-                                  **self._place)
+                self._builder.add(
+                    f"[{attribute(node, 'note-class').capitalize() or 'Note'}] {body}" if body else "", **self._place
+                )
             elif tag == "annotation":
                 body = " ".join(_text(p) for p in node.iter() if local(p) == "p").strip()
                 author = next((part.text or "" for part in node if local(part) == "creator"), "")
@@ -126,7 +137,7 @@ class _Walk:
                 self.blocks(node)
 
 
-def _text(paragraph: _Element) -> str:
+def _text(paragraph: Element) -> str:
     """Return a paragraph's own text, with its blanks, tabs and line breaks."""
     parts = [paragraph.text or ""]
     for node in paragraph:
@@ -143,11 +154,11 @@ def _text(paragraph: _Element) -> str:
     return "".join(parts)
 
 
-def _table(table: _Element) -> list[list[str]]:
+def _table(table: Element) -> list[list[str]]:
     return [cells for _, cells in _sheet_rows(table)]
 
 
-def _sheet_rows(table: _Element) -> list[tuple[int, list[str]]]:
+def _sheet_rows(table: Element) -> list[tuple[int, list[str]]]:
     """Return row number and cells, repeated ones counted and those with text spelt out."""
     rows: list[tuple[int, list[str]]] = []
     number = 1
@@ -167,6 +178,6 @@ def _sheet_rows(table: _Element) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _count(element: _Element, name: str) -> int:
+def _count(element: Element, name: str) -> int:
     said = attribute(element, name)
     return max(int(said), 1) if said.isdecimal() and len(said) < 9 else 1

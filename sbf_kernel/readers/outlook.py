@@ -12,21 +12,23 @@ from sbf_kernel.readers.reading import Reading, ReadingBuilder
 from sbf_kernel.readers.text import add_plain_text, decode
 
 if TYPE_CHECKING:
-    from olefile import OleFileIO
+    from olefile import OleFileIO  # type: ignore[import-untyped, unused-ignore]
 
 _SUBJECT, _SENDER, _ADDRESS, _TO, _CC = "0037", "0C1A", "0C1F", "0E04", "0E03"
 _BODY, _HTML, _RTF = "1000", "1013", "1009"
 _LONG_NAME, _SHORT_NAME, _DATA = "3707", "3704", "3701"
 _RTF_PREFIX: Final = (
-    rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans SerifSymbol"
-    rb"ArialTimes New RomanCourier{\colortbl\red0\green0\blue0" + b"\r\n" + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
+    rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans Serif"
+    rb"SymbolArialTimes New RomanCourier{\colortbl\red0\green0\blue0"
+    + b"\r\n"
+    + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
 """The dictionary every compressed RTF starts from ([MS-OXRTFCP] 2.1.2.1)."""
 
 
 def read_msg(content: bytes, name: str, password: str | None) -> Reading:
     """Read an Outlook message: subject, people, body (plain, HTML or RTF), attachments."""
-    import olefile
+    import olefile  # type: ignore[import-untyped, unused-ignore]
 
     try:
         ole = olefile.OleFileIO(io.BytesIO(content))
@@ -37,8 +39,11 @@ def read_msg(content: bytes, name: str, password: str | None) -> Reading:
         subject = _string(ole, "", _SUBJECT)
         builder.heading(subject or "(no subject)", 1)
         sender, address = _string(ole, "", _SENDER), _string(ole, "", _ADDRESS)
-        facts = {"From": f"{sender} <{address}>" if "@" in address else sender, "To": _string(ole, "", _TO),
-                 "Cc": _string(ole, "", _CC)}
+        facts = {
+            "From": f"{sender} <{address}>" if "@" in address else sender,
+            "To": _string(ole, "", _TO),
+            "Cc": _string(ole, "", _CC),
+        }
         builder.add("\n".join(f"{key}: {value}" for key, value in facts.items() if value))
         _add_body(builder, ole)
         folders = sorted({path[0] for path in ole.listdir() if path[0].startswith("__attach_version1.0_")})
@@ -62,7 +67,8 @@ def _string(ole: OleFileIO, folder: str, tag: str) -> str:
     """Return a string property: stored as UTF-16 (type 001F) or in the sender's code page (001E)."""
     start = f"{folder}/__substg1.0_{tag}" if folder else f"__substg1.0_{tag}"
     wide = _stream(ole, start + "001F")
-    return wide.decode("utf-16-le", "replace").rstrip("\0") if wide else decode(_stream(ole, start + "001E")).rstrip("\0")
+    text = wide.decode("utf-16-le", "replace") if wide else decode(_stream(ole, start + "001E"))
+    return text.rstrip("\0")
 
 
 def _add_body(builder: ReadingBuilder, ole: OleFileIO) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,7 @@ from sbf_kernel.readers.pdf_layout import Line, page_lines
 from sbf_kernel.readers.reading import Reading, ReadingBuilder, one_line
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument  # type: ignore[import-untyped, unused-ignore]
 
 MAX_PAGES: Final = 5_000
 MAX_CHARS: Final = 30_000_000
@@ -29,8 +29,11 @@ _EDGE: Final = 0.12
 _HEADING_RATIO: Final = 1.12
 """A line this much taller than the body text is a heading."""
 _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+[A-Z\u00c0-\u00de]\S*(?:\s+\S+){0,12}$")
-_NAMED = re.compile(r"(?:abstract|introduction|background|related work|methods?|results|discussion|conclusions?|"
-                    r"references|bibliography|acknowledge?ments?|appendix(?: [A-Z])?|contents|summary)", re.I)
+_NAMED = re.compile(
+    r"(?:abstract|introduction|background|related work|methods?|results|discussion|conclusions?|"
+    r"references|bibliography|acknowledge?ments?|appendix(?: [A-Z])?|contents|summary)",
+    re.I,
+)
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _SOFT: Final = "\u00ad"
 """The mark of the layout for a hyphen at a line end that pdfium found."""
@@ -72,8 +75,8 @@ def read_pdf(content: bytes, name: str, password: str | None) -> Reading:
 
 
 def _open(content: bytes, name: str, password: str | None) -> PdfDocument:
-    import pypdfium2
-    from pypdfium2.raw import FPDF_ERR_PASSWORD
+    import pypdfium2  # type: ignore[import-untyped, unused-ignore]
+    from pypdfium2.raw import FPDF_ERR_PASSWORD  # type: ignore[import-untyped, unused-ignore]
 
     start = content.find(b"%PDF-", 0, 1024)
     try:
@@ -135,8 +138,9 @@ def _outline(document: PdfDocument) -> dict[int, dict[str, int]]:
 
 def _title(declared: str, pages: list[list[Line]]) -> str:
     """Return the declared title unless it is a file name or empty, else the largest line of page one."""
-    if declared.strip() and not re.search(r"\.(?:docx?|pdf|tex|dvi|indd|qxd|rtf|pptx?)$|^untitled|^microsoft word",
-                                          declared.strip(), re.IGNORECASE):
+    if declared.strip() and not re.search(
+        r"\.(?:docx?|pdf|tex|dvi|indd|qxd|rtf|pptx?)$|^untitled|^microsoft word", declared.strip(), re.IGNORECASE
+    ):
         return declared
     lines = [line for line in pages[0] if 3 < len(line.text) < 200 and not line.sideways] if pages else []
     if not lines:
@@ -164,10 +168,11 @@ class _Writer:
         self._body = _body_size(pages)
         self._levels = _heading_levels(pages, self._body)
         self._running = _running_lines(pages)
-        self._words: Counter[str] = Counter(word.casefold() for lines in pages for line in lines for word in _WORD.findall(line.text))
-        self._alone: Counter[str] = Counter(
-            word.casefold() for lines in pages for line in lines for word in line.text.split() if word.isalpha()
-        )
+        self._words: Counter[str] = Counter()
+        self._alone: Counter[str] = Counter()
+        for line in (line for lines in pages for line in lines):
+            self._words.update(word.casefold() for word in _WORD.findall(line.text))
+            self._alone.update(word.casefold() for word in line.text.split() if word.isalpha())
 
     def write(self) -> None:
         """Append every page."""
@@ -181,8 +186,9 @@ class _Writer:
         if len(group[0].cells) > 1 and group[0].table:
             header = " | ".join(group[0].cells)
             for row, line in enumerate(group, 1):
-                self._builder.add(" | ".join(one_line(cell) for cell in line.cells), "table", header=header, page=page,
-                                  row=row)
+                self._builder.add(
+                    " | ".join(one_line(cell) for cell in line.cells), "table", header=header, page=page, row=row
+                )
             return
         text = self._joined(group)
         level = self._level(group, text, index)
@@ -312,7 +318,7 @@ def _breaks(group: list[Line], line: Line) -> bool:
     step = last.bottom - line.bottom
     if step < -0.5 * line.size:  # next column: the paragraph may go on
         return bool(re.search(r"[.!?:;\"”)]$", last.text)) or line.text[:1].isupper()
-    steps = [one.bottom - two.bottom for one, two in zip(group, group[1:], strict=False)]
+    steps = [one.bottom - two.bottom for one, two in pairwise(group)]
     usual = median([gap for gap in steps if gap > 0] or [1.35 * line.size])
     if step > max(1.25 * usual, usual + 0.25 * line.size):
         return True

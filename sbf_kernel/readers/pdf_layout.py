@@ -13,11 +13,12 @@ import ctypes
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfPage
+    from pypdfium2 import PdfPage  # type: ignore[import-untyped, unused-ignore]
 
 _WIDE_GAP: Final = 1.0
 """In units of the letter height: a wider gap between words parts columns or cells."""
@@ -327,16 +328,18 @@ def _line(row: list[Span], height: float) -> Line:
 
 
 def _edges(row: list[Span]) -> tuple[int, ...]:
-    gaps = [(one, two) for one, two in zip(row, row[1:], strict=False)
-            if two.left - one.right >= _WIDE_GAP * max(one.size, two.size)]
-    return tuple({round(two.left / 4) for _, two in gaps} | {round(row[-1].right / 4)} | {
-        round(one.right / 4) for one, _ in gaps[1:]})
+    gaps = [(one, two) for one, two in pairwise(row) if two.left - one.right >= _WIDE_GAP * max(one.size, two.size)]
+    return tuple(
+        {round(two.left / 4) for _, two in gaps}
+        | {round(row[-1].right / 4)}
+        | {round(one.right / 4) for one, _ in gaps[1:]}
+    )
 
 
 def _cells(row: list[Span]) -> tuple[str, ...]:
     """Return the texts of a row between wide gaps; an index or exponent is no cell of its own."""
     cells = [row[0].text]
-    for one, two in zip(row, row[1:], strict=False):
+    for one, two in pairwise(row):
         gap = max(two.left - one.right, one.left - two.right)
         if gap < _WIDE_GAP * max(one.size, two.size):
             glue = "" if gap < 0.12 * max(one.size, two.size) else " "

@@ -164,7 +164,8 @@ class ReadingBuilder:
             line = table_line(cells)
             if line:
                 header = header or line
-                self.add(line, "table", header=header, **{**place, "row": number})
+                place["row"] = number
+                self.add(line, "table", header=header, **place)
 
     def include(self, reading: Reading) -> None:
         """Append a whole reading (an attachment) inside the sections that are open."""

@@ -14,19 +14,35 @@ from typing import Final
 from sbf_kernel.errors import SourceBroken, SourceTooLarge
 from sbf_kernel.readers.reading import Reading, ReadingBuilder
 
-_TOKEN = re.compile(rb"\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|([^\\{}\r\n]+)")
-_CHARSETS: Final = {0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "cp950",
-                    161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257",
-                    204: "cp1251", 222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850"}
+_TOKEN = re.compile(
+    rb"\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|([^\\{}\r\n]+)"
+)
+_CHARSETS: Final = {
+    0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "cp950", 161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257",
+    204: "cp1251", 222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850",
+}  # fmt: skip
 _SKIPPED: Final = frozenset(
     b"colortbl stylesheet info pict object header headerl headerr headerf footer footerl footerr footerf "
     b"themedata colorschememapping datastore latentstyles listtable listoverridetable rsidtbl generator xmlnstbl "
     b"fldinst bkmkstart bkmkend nonshppict filetbl revtbl mmathPr pgdsctbl panose falt "
     b"objdata objclass blipuid listtext pntext tc xe".split()
 )
-_CHARACTERS: Final = {b"emdash": "—", b"endash": "–", b"lquote": "‘", b"rquote": "’", b"ldblquote": "“",
-                      b"rdblquote": "”", b"bullet": "•", b"tab": "\t", b"line": "\n", b"emspace": " ", b"enspace": " ",
-                      b"qmspace": " ", b"_": "-", b"~": " "}
+_CHARACTERS: Final = {
+    b"emdash": "—",
+    b"endash": "–",
+    b"lquote": "‘",
+    b"rquote": "’",
+    b"ldblquote": "“",
+    b"rdblquote": "”",
+    b"bullet": "•",
+    b"tab": "\t",
+    b"line": "\n",
+    b"emspace": " ",
+    b"enspace": " ",
+    b"qmspace": " ",
+    b"_": "-",
+    b"~": " ",
+}
 MAX_DEPTH: Final = 1_000
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sbf_kernel.errors import SourceBroken
 from sbf_kernel.readers.archive import Archive
-from sbf_kernel.readers.docx import attribute, core_facts, local
+from sbf_kernel.readers.docx import core_facts
 from sbf_kernel.readers.equations import equation_text
 from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.tree import Element, attribute, local
 from sbf_kernel.readers.workbooks import number_text
-
-if TYPE_CHECKING:
-    from lxml.etree import _Element
 
 _TITLES: Final = ("title", "ctrTitle")
 _FURNITURE: Final = ("sldNum", "ftr", "hdr", "dt")
@@ -46,8 +44,12 @@ def read_pptx(content: bytes, name: str, password: str | None) -> Reading:
     facts = core_facts(archive)
     declared = facts.pop("title", "")
     title = first_title if declared.lower() in ("", "powerpoint presentation", "presentation") else declared
-    return builder.build(title=title, pages=count, metadata=facts,
-                         media_type="application/vnd.openxmlformats-officedocument.presentationml.presentation")
+    return builder.build(
+        title=title,
+        pages=count,
+        metadata=facts,
+        media_type="application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    )
 
 
 def _authors(archive: Archive, relations: dict[str, tuple[str, str]]) -> dict[str, str]:
@@ -68,7 +70,7 @@ class _Slide:
         self._relations = archive.relations(path)
         self._number = number
 
-    def add(self, slide: _Element, authors: dict[str, str]) -> str:
+    def add(self, slide: Element, authors: dict[str, str]) -> str:
         """Append the slide; return its title."""
         shapes = list(_shapes(slide))
         titles = [shape for shape in shapes if _placeholder(shape) in _TITLES]
@@ -85,26 +87,29 @@ class _Slide:
                 self._comments(path, authors)
         return title
 
-    def _shape(self, shape: _Element) -> None:
+    def _shape(self, shape: Element) -> None:
         if local(shape) == "graphicFrame":
             self._graphic(shape)
             return
         for text, level in _paragraphs(shape):
             self._builder.add(f"- {text}" if level else text, "list" if level else "paragraph", page=self._number)
 
-    def _graphic(self, frame: _Element) -> None:
+    def _graphic(self, frame: Element) -> None:
         for node in frame.iter():
             tag = local(node)
             if tag == "tbl":
-                rows = [[" ".join(text for text, _ in _paragraphs(cell)) for cell in row if local(cell) == "tc"]
-                        for row in node if local(row) == "tr"]
+                rows = [
+                    [" ".join(text for text, _ in _paragraphs(cell)) for cell in row if local(cell) == "tc"]
+                    for row in node
+                    if local(row) == "tr"
+                ]
                 self._builder.table(rows, page=self._number)
             elif tag == "chart":
                 self._chart(self._target(node))
             elif tag == "relIds":
                 self._diagram(self._relations.get(attribute(node, "dm"), ("", ""))[1])
 
-    def _target(self, node: _Element) -> str:
+    def _target(self, node: Element) -> str:
         identifier = next((str(value) for key, value in node.attrib.items() if str(key).endswith("}id")), "")
         return self._relations.get(identifier, ("", ""))[1]
 
@@ -145,15 +150,16 @@ class _Slide:
             if local(node) not in ("cm", "reply"):
                 continue
             own = [part for part in node if local(part) in ("text", "txBody")]
-            text = " ".join((part.text or "") if local(part) == "text" else
-                            " ".join(line for line, _ in _paragraphs(part)) for part in own).strip()
+            text = " ".join(
+                (part.text or "") if local(part) == "text" else " ".join(line for line, _ in _paragraphs(part))
+                for part in own
+            ).strip()
             author = authors.get(attribute(node, "authorId"), "")
             if text:
-                self._builder.add(f"[Comment by {author}] {text}" if author else f"[Comment] {text}",
-                                  page=self._number)
+                self._builder.add(f"[Comment by {author}] {text}" if author else f"[Comment] {text}", page=self._number)
 
 
-def _shapes(slide: _Element) -> Iterator[_Element]:
+def _shapes(slide: Element) -> Iterator[Element]:
     """Yield shapes in the order a screen reader takes, groups opened, fallbacks for old programs left out."""
     tree = next((node for node in slide.iter() if local(node) == "spTree"), None)
     stack = list(reversed(tree)) if tree is not None else []
@@ -169,7 +175,7 @@ def _shapes(slide: _Element) -> Iterator[_Element]:
             stack.extend(reversed([child for choice in choices[:1] for child in choice]))
 
 
-def _placeholder(shape: _Element) -> str:
+def _placeholder(shape: Element) -> str:
     for node in shape.iter():
         if local(node) == "ph":
             return attribute(node, "type") or "obj"
@@ -178,7 +184,7 @@ def _placeholder(shape: _Element) -> str:
     return ""
 
 
-def _paragraphs(parent: _Element) -> Iterator[tuple[str, int]]:
+def _paragraphs(parent: Element) -> Iterator[tuple[str, int]]:
     """Yield the text and the indent level of every paragraph under ``parent``."""
     for paragraph in parent.iter():
         if local(paragraph) != "p":
@@ -201,7 +207,7 @@ def _paragraphs(parent: _Element) -> Iterator[tuple[str, int]]:
             yield text, level
 
 
-def _cached(series: _Element, *names: str) -> list[str]:
+def _cached(series: Element, *names: str) -> list[str]:
     """Return the values a chart keeps of its worksheet."""
     found: list[str] = []
     for part in series:

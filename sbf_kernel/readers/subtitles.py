@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from sbf_kernel.errors import SourceBroken
@@ -19,7 +20,9 @@ _TIME: Final = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-{{1,2}}>\s*{_TIME}")
 _INNER_TIME = re.compile(r"<(?:\d+:)?\d\d:\d\d\.\d{3}>")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]{1,100})>")
-_TAGS = re.compile(r"</?[A-Za-z][^<>]{0,200}>|<(?:\d+:)?\d\d:\d\d\.\d{3}>|\{\\[^{}]{0,100}\}|\{[yYcCfFsSpP]:[^{}]{0,50}\}")
+_TAGS = re.compile(
+    r"</?[A-Za-z][^<>]{0,200}>|<(?:\d+:)?\d\d:\d\d\.\d{3}>|\{\\[^{}]{0,100}\}|\{[yYcCfFsSpP]:[^{}]{0,50}\}"
+)
 _SKIPPED_BLOCK = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
 
 
@@ -91,7 +94,7 @@ def _seconds(timing: re.Match[str]) -> float:
 
 def _rolling(cues: list[_Cue], text: str) -> bool:
     """Return whether most cues begin with the end of the one before, as automatic captions of YouTube do."""
-    repeats = sum(1 for one, two in zip(cues, cues[1:], strict=False) if one.lines and two.lines[:1] == one.lines[-1:])
+    repeats = sum(1 for one, two in pairwise(cues) if one.lines and two.lines[:1] == one.lines[-1:])
     return repeats > 0.4 * len(cues) or (bool(_INNER_TIME.search(text)) and repeats > 0)
 
 

@@ -14,33 +14,126 @@ from sbf_kernel.readers.reading import Reading, ReadingBuilder, table_line
 from sbf_kernel.readers.text import decode
 
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*(?:\n[ \t]*(?=\S))?")
-_VERBATIM = re.compile(r"\\begin\{(verbatim\*?|lstlisting|minted|Verbatim|alltt)\}(?:\[[^\]\n]*\])?(?:\{\w+\})?(.*?)"
-                       r"\\end\{\1\}", re.DOTALL)
+_VERBATIM = re.compile(
+    r"\\begin\{(verbatim\*?|lstlisting|minted|Verbatim|alltt)\}(?:\[[^\]\n]*\])?(?:\{\w+\})?(.*?)"
+    r"\\end\{\1\}",
+    re.DOTALL,
+)
 _MACRO = re.compile(r"\\(?:re)?newcommand\*?\s*\{?\\([A-Za-z]+)\}?\s*\{((?:[^{}]|\{[^{}]*\}){0,200})\}")
 _DEFINITION = re.compile(r"\\(?:re|provide)?newcommand\*?|\\def\b|\\newenvironment\*?|\\DeclareMathOperator\*?|\\let\b")
-_SECTION: Final = {"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "paragraph": 5,
-                   "subparagraph": 6}
+_SECTION: Final = {
+    "part": 1,
+    "chapter": 1,
+    "section": 2,
+    "subsection": 3,
+    "subsubsection": 4,
+    "paragraph": 5,
+    "subparagraph": 6,
+}
 _DROP_WITH_ARGUMENT: Final = frozenset(
-    ["label", "ref", "eqref", "pageref", "autoref", "cref", "Cref", "cite", "citep", "citet", "citealp", "citeauthor", "citeyear", "nocite", "parencite", "textcite", "footcite", "bibliographystyle", "bibliography", "input", "include", "includegraphics", "vspace", "hspace", "vskip", "usepackage", "documentclass", "setlength", "addtolength", "setcounter", "addtocounter", "thispagestyle", "pagestyle", "hypersetup", "graphicspath", "color", "pagenumbering", "numberwithin", "newtheorem", "theoremstyle", "PassOptionsToPackage", "RequirePackage", "addbibresource", "index", "glsreset", "stepcounter", "refstepcounter", "cmidrule", "cline", "hyphenation", "rule", "resizebox", "scalebox", "fontsize", "selectlanguage", "subfile", "lstset", "captionsetup", "phantom", "hphantom", "vphantom", "markboth"]
+    {
+        "label",
+        "ref",
+        "eqref",
+        "pageref",
+        "autoref",
+        "cref",
+        "Cref",
+        "cite",
+        "citep",
+        "citet",
+        "citealp",
+        "citeauthor",
+        "citeyear",
+        "nocite",
+        "parencite",
+        "textcite",
+        "footcite",
+        "bibliographystyle",
+        "bibliography",
+        "input",
+        "include",
+        "includegraphics",
+        "vspace",
+        "hspace",
+        "vskip",
+        "usepackage",
+        "documentclass",
+        "setlength",
+        "addtolength",
+        "setcounter",
+        "addtocounter",
+        "thispagestyle",
+        "pagestyle",
+        "hypersetup",
+        "graphicspath",
+        "color",
+        "pagenumbering",
+        "numberwithin",
+        "newtheorem",
+        "theoremstyle",
+        "PassOptionsToPackage",
+        "RequirePackage",
+        "addbibresource",
+        "index",
+        "glsreset",
+        "stepcounter",
+        "refstepcounter",
+        "cmidrule",
+        "cline",
+        "hyphenation",
+        "rule",
+        "resizebox",
+        "scalebox",
+        "fontsize",
+        "selectlanguage",
+        "subfile",
+        "lstset",
+        "captionsetup",
+        "phantom",
+        "hphantom",
+        "vphantom",
+        "markboth",
+    }
 )
-_TWO_ARGUMENTS_LAST: Final = frozenset(["href", "textcolor", "colorbox", "multicolumn", "multirow", "raisebox", "parbox", "makebox", "foreignlanguage"])
+_TWO_ARGUMENTS_LAST: Final = frozenset({
+    "href", "textcolor", "colorbox", "multicolumn", "multirow", "raisebox", "parbox", "makebox", "foreignlanguage"
+})  # fmt: skip
 _SYMBOLS: Final = {
     "ldots": "…", "dots": "…", "textellipsis": "…", "textbackslash": "\\", "textasciitilde": "~", "ss": "ß", "ae": "æ",
     "AE": "Æ", "oe": "œ", "OE": "Œ", "aa": "å", "AA": "Å", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "i": "ı", "j": "ȷ",
     "S": "§", "P": "¶", "copyright": "©", "pounds": "£", "euro": "€", "texteuro": "€", "LaTeX": "LaTeX", "TeX": "TeX",
-    "textendash": "–", "textemdash": "—", "textbullet": "•", "quad": " ", "qquad": " ", "textdegree": "°", "par": "\n\n",
+    "textendash": "–", "textemdash": "—", "textbullet": "•", "quad": " ", "qquad": " ", "textdegree": "°",
+    "par": "\n\n",
     "newline": "\n", "linebreak": "\n", "item": "\n\n- ", "bibitem": "\n\n- ", "and": ", ", "AND": ", ", "And": ", ",
     "dag": "†", "ddag": "‡", "textregistered": "®", "texttrademark": "™", "slash": "/", "textquotesingle": "'",
     "textgreater": ">", "textless": "<", "textbar": "|", "textunderscore": "_", "times": "×", "cdot": "·",
 }  # fmt: skip
-_ACCENTS: Final = {"'": "\u0301", "`": "\u0300", "^": "\u0302", '"': "\u0308", "~": "\u0303", "=": "\u0304",
-                   ".": "\u0307", "c": "\u0327", "v": "\u030c", "u": "\u0306", "H": "\u030b", "k": "\u0328",
-                   "r": "\u030a", "d": "\u0323", "b": "\u0331"}
+_ACCENTS: Final = {
+    "'": "\u0301",
+    "`": "\u0300",
+    "^": "\u0302",
+    '"': "\u0308",
+    "~": "\u0303",
+    "=": "\u0304",
+    ".": "\u0307",
+    "c": "\u0327",
+    "v": "\u030c",
+    "u": "\u0306",
+    "H": "\u030b",
+    "k": "\u0328",
+    "r": "\u030a",
+    "d": "\u0323",
+    "b": "\u0331",
+}
 _ACCENT = re.compile(r"\\(?:(['`^\"~=.])\s*|([cvuHkrdb])(?:\s+|(?=\{)))(?:\{\\?([A-Za-z])\}|\\?([A-Za-z]))")
 _COMMAND = re.compile(r"\\([A-Za-z@]+)\*?[ \t]*|\\([^A-Za-z\n]|\n)")
 _MATH = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]{1,3000}?)(?<!\\)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
-_MATH_BLOCK = re.compile(r"\\begin\{(equation|align|gather|multline|eqnarray|displaymath|math|flalign|alignat)(\*?)\}"
-                         r"(.*?)\\end\{\1\2\}", re.DOTALL)
+_MATH_BLOCK = re.compile(
+    r"\\begin\{(equation|align|gather|multline|eqnarray|displaymath|math|flalign|alignat)(\*?)\}"
+    r"(.*?)\\end\{\1\2\}",
+    re.DOTALL,
+)
 _TABULAR = re.compile(r"\\begin\{(tabular[x*]?|longtable|tabulary|array)\}(.*?)\\end\{\1\}", re.DOTALL)
 _HELD = re.compile("\x02(\\d+)\x03")
 
@@ -111,9 +204,13 @@ class _Source:
         while source[:1] in ("{", "["):  # width, position and column specification
             end = source.find("]") + 1 if source[0] == "[" else _argument(source, 0)[1]
             source = source[max(end, 1) :].lstrip()
-        source = re.sub(r"\\(?:hline|toprule|midrule|bottomrule)\b|\\c(?:mid)?line\s*(?:\([^)]*\))?\{[^}]*\}", "", source)
-        rows = [[self.printed(cell) for cell in re.split(r"(?<!\\)&", row)]
-                for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\tabularnewline", source)]
+        source = re.sub(
+            r"\\(?:hline|toprule|midrule|bottomrule)\b|\\c(?:mid)?line\s*(?:\([^)]*\))?\{[^}]*\}", "", source
+        )
+        rows = [
+            [self.printed(cell) for cell in re.split(r"(?<!\\)&", row)]
+            for row in re.split(r"\\\\(?:\[[^\]]*\])?|\\tabularnewline", source)
+        ]
         builder.table([row for row in rows if table_line(row)])
 
     def printed(self, source: str) -> str:
@@ -187,9 +284,21 @@ def _command(text: str, match: re.Match[str], macros: dict[str, str]) -> tuple[s
     """Return what a command prints and where the text goes on."""
     word, symbol, place = match[1], match[2], match.end()
     if word is None:
-        shown = {"\\": "\n", "{": "\x05", "}": "\x06", "~": "~", ",": " ", ";": " ", ":": " ", " ": " ", "\n": " ",
-                 "-": "", "/": "", "!": ""}
-        return shown.get(symbol, symbol), place
+        printed = {
+            "\\": "\n",
+            "{": "\x05",
+            "}": "\x06",
+            "~": "~",
+            ",": " ",
+            ";": " ",
+            ":": " ",
+            " ": " ",
+            "\n": " ",
+            "-": "",
+            "/": "",
+            "!": "",
+        }
+        return printed.get(symbol, symbol), place
     if _DEFINITION.fullmatch("\\" + word):
         return "", _after_definition(text, place)
     if word in ("begin", "end"):

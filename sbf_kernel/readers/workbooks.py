@@ -9,17 +9,15 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from itertools import takewhile
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from itertools import takewhile
+from typing import Any, Final
 
 from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceEncrypted, SourceTooLarge
-from sbf_kernel.readers.archive import Archive, count_elements
-from sbf_kernel.readers.docx import attribute, core_facts, local
+from sbf_kernel.readers.archive import Archive
+from sbf_kernel.readers.docx import core_facts
 from sbf_kernel.readers.reading import Reading, ReadingBuilder, table_line
-
-if TYPE_CHECKING:
-    from lxml.etree import _Element
+from sbf_kernel.readers.tree import Element, attribute, count_elements, local, stream_xml
 
 MAX_CELLS: Final = 3_000_000
 """Cells with a value: about 500 MB of blocks. Larger tables belong into a database."""
@@ -70,15 +68,20 @@ def read_xls(content: bytes, name: str, password: str | None) -> Reading:
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(content))
     except PasswordError as error:
-        raise SourceEncrypted(f"{name!r} is encrypted; SBF cannot open protected XLS files", source=name,
-                              hint="remove the password in Excel and add it again") from error
+        raise SourceEncrypted(
+            f"{name!r} is encrypted; SBF cannot open protected XLS files",
+            source=name,
+            hint="remove the password in Excel and add it again",
+        ) from error
     builder = ReadingBuilder()
     for sheet in book.sheet_names:
         grid = book.get_sheet_by_name(sheet)
         if grid.total_height * grid.total_width > _MAX_DENSE:
             raise SourceTooLarge(f"{name!r}: sheet {sheet!r} spans {grid.total_height * grid.total_width:,} cells")
-        rows = [(number, [value_text(value) for value in row])
-                for number, row in enumerate(grid.to_python(skip_empty_area=False), 1)]
+        rows = [
+            (number, [value_text(value) for value in row])
+            for number, row in enumerate(grid.to_python(skip_empty_area=False), 1)
+        ]
         add_sheet(builder, sheet, rows)
     if builder.empty:
         raise SourceEmpty(f"{name!r} is a workbook without any filled cell", source=name)
@@ -147,7 +150,7 @@ def number_text(value: float) -> str:
 class _Book:
     """The parts of an XLSX package that rows need."""
 
-    def __init__(self, archive: Archive, relations: dict[str, tuple[str, str]], root: _Element) -> None:
+    def __init__(self, archive: Archive, relations: dict[str, tuple[str, str]], root: Element) -> None:
         self._archive = archive
         self._relations = relations
         self._root = root
@@ -184,7 +187,7 @@ class _Book:
             if cells:
                 yield number, [cells.get(place, "") for place in range(max(cells) + 1)]
 
-    def _cell_text(self, cell: _Element) -> str:
+    def _cell_text(self, cell: Element) -> str:
         kind = cell.get("t") or "n"
         if kind == "inlineStr":
             return _string(cell)
@@ -235,26 +238,8 @@ class _Book:
                         shapes[str(index)] = shape
         return shapes
 
-    def _streamed(self, path: str, wanted: str) -> Iterator[_Element]:
-        """Yield elements of a part one by one and forget them."""
-        from lxml import etree
-
-        data = self._archive.read(path)
-        if b"<!DOCTYPE" in data[:4096] or b"<!ENTITY" in data[:4096]:
-            raise SourceBroken(f"{path} declares a document type, which no workbook has")
-        walk = etree.iterparse(io.BytesIO(data), events=("end",), tag=f"{{*}}{wanted}", resolve_entities=False,
-                               no_network=True, huge_tree=False, load_dtd=False, remove_comments=True)
-        try:
-            for _, element in walk:
-                yield element
-                element.clear()
-                while element.getprevious() is not None:
-                    parent = element.getparent()
-                    if parent is None:
-                        break
-                    del parent[0]
-        except etree.XMLSyntaxError as error:
-            raise SourceBroken(f"{path} is damaged ({error.msg})") from error
+    def _streamed(self, path: str, wanted: str) -> Iterator[Element]:
+        return stream_xml(self._archive.read(path), wanted, path)
 
 
 def _add_comments(builder: ReadingBuilder, archive: Archive, path: str, sheet: str) -> None:
@@ -264,11 +249,14 @@ def _add_comments(builder: ReadingBuilder, archive: Archive, path: str, sheet: s
             if local(node) == "comment":
                 text = _string(next((part for part in node if local(part) == "text"), node))
                 place = _CELL.match(attribute(node, "ref"))
-                builder.add(f"[Comment on {attribute(node, 'ref')}] {text}" if text else "", sheet=sheet,
-                            row=int(place[2]) if place else None)
+                builder.add(
+                    f"[Comment on {attribute(node, 'ref')}] {text}" if text else "",
+                    sheet=sheet,
+                    row=int(place[2]) if place else None,
+                )
 
 
-def _string(element: _Element) -> str:
+def _string(element: Element) -> str:
     """Return the text of a string item; phonetic guides (rPh) are no part of it."""
     parts: list[str] = []
     for node in element:

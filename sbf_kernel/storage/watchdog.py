@@ -178,6 +178,7 @@ def main(arguments: list[str]) -> None:
     if os.fork():
         os._exit(0)  # nobody's child: whoever started us need not collect us
     keep(Server(data, run, launch(command, server_fd) if command else None), run, own_fd)
+    os._exit(0)  # nothing to tidy up, and whoever waits for the end need not wait for that
 
 
 if __name__ == "__main__":

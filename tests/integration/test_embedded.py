@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import psycopg
@@ -27,7 +28,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the embedded server does not run on Windows"),
 ]
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to change users")
-ROOT = Path(__file__).parents[2]
 
 CLIENT = """
 import contextlib, os, signal, sys, time
@@ -42,26 +42,24 @@ def sql(text):
         cursor = connection.execute(text)
         return cursor.fetchall() if cursor.description else None
 
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\\n"))
 print("up", flush=True)
-while True:
-    try:
-        line = sys.stdin.readline()
-        if not line:
-            break
-        print(repr(eval(line)), flush=True)
-    except KeyboardInterrupt:
-        print("interrupted", flush=True)
+for line in sys.stdin:
+    print(repr(eval(line)), flush=True)
 """
 
 
 class Client:
     """A process that uses the server of a home and does what it is told."""
 
+    started: ClassVar[list[Client]] = []
+
     def __init__(self, home: Path, **env: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", CLIENT, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
         )
+        self.started.append(self)
 
     def read(self) -> str:
         assert self.process.stdout is not None
@@ -129,6 +127,14 @@ def open_directory() -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def no_client_left() -> Iterator[None]:
+    """End the clients of a test that failed."""
+    yield
+    while Client.started:
+        Client.started.pop().kill()
+
+
 @pytest.fixture
 def fresh() -> Iterator[Path]:
     """A home without a database."""
@@ -139,7 +145,10 @@ def fresh() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A home with a database, for the tests that do not care how it came to be."""
-    with open_directory() as directory:
+    hostile = {"LANG": "tr_TR.UTF-8", "LC_COLLATE": "de_DE.UTF-8", "PGDATA": "/nowhere", "PGPORT": "1", "TZ": "Asia/Tokyo"}
+    with open_directory() as directory, pytest.MonkeyPatch.context() as patch:
+        for name, value in hostile.items():
+            patch.setenv(name, value)
         embedded.acquire(directory / "home").release()
         yield directory / "home"
 
@@ -147,7 +156,7 @@ def made() -> Iterator[Path]:
 @pytest.fixture
 def home(made: Path) -> Iterator[Path]:
     """The shared home, without a server before and after the test."""
-    assert not processes(made)
+    assert_stops(made, 2)
     yield made
     assert_stops(made)
 
@@ -174,7 +183,8 @@ def test_three_processes_that_start_together_share_one_new_server(fresh: Path) -
     time.sleep(1.5)  # longer than the keeper's pause
     assert clients[2].do("sql('SELECT n FROM t')") == "[(7,)]"
     assert clients[2].close() == 0
-    assert not processes(fresh), "the last one out waits for the end"
+    assert not pg_server.server_pids(pg_place.locate(fresh).data), "the last one out waits for the end"
+    assert_stops(fresh, 2)
 
 
 def test_last_client_killed_still_stops_the_server(home: Path) -> None:
@@ -193,7 +203,7 @@ def test_leases_of_one_process_count_once(home: Path) -> None:
     first.release()
     assert query(second, "SELECT 1") == 1
     second.release()
-    assert not processes(home)
+    assert not pg_server.server_pids(pg_place.locate(home).data)
     with pytest.raises(StoreUnavailable, match="was released"):
         second.ensure_running()
 
@@ -289,6 +299,25 @@ def test_client_killed_during_initdb_does_no_harm(fresh: Path) -> None:
     assert_stops(fresh)
 
 
+def test_backend_that_outlives_its_postmaster_does_not_block_the_next_start(home: Path) -> None:
+    client = Client(home).up()
+    assert client.process.stdin is not None
+    client.process.stdin.write("sql('SELECT count(*) FROM generate_series(1, 10000000000) AS n')\n")
+    client.process.stdin.flush()
+    data = pg_place.locate(home).data
+
+    def busy() -> list[psutil.Process]:
+        return [process for process in processes(home) if "SELECT" in " ".join(process.cmdline())]
+
+    assert pg_locks.wait_until(lambda: bool(busy()), 10, 0.05)
+    postmaster = pg_server.recorded_pid(data)
+    assert postmaster is not None
+    os.kill(postmaster, signal.SIGKILL)
+    with embedded.acquire(home) as server:
+        assert query(server, "SELECT 1") == 1
+        client.kill()
+
+
 def test_lost_socket_is_healed(home: Path) -> None:
     with embedded.acquire(home) as server:
         (home / "postgres/run/.s.PGSQL.5432").unlink()
@@ -319,7 +348,7 @@ if child == 0:
 def run_forking(home: Path, kind: str, rest: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", CHILD + rest, str(home), kind], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, start_new_session=True,
     )
 
 
@@ -340,7 +369,7 @@ def test_forked_child_does_not_keep_a_killed_parents_lease(home: Path) -> None:
     script = CHILD.replace("    server.release()\n", "    print(os.getpid(), flush=True)\n    time.sleep(60)\n")
     with subprocess.Popen(
         [sys.executable, "-c", script + rest, str(home), "none"], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdout is not None
         child = psutil.Process(int(process.stdout.readline()))
@@ -415,8 +444,8 @@ def test_another_user_is_refused(home: Path) -> None:
         assert as_user(pg_place.locate(home).user.uid, connect) == 0  # type: ignore[union-attr]
 
 
-def test_settings_are_safe_and_independent_of_the_environment(fresh: Path) -> None:
-    client = Client(fresh, LANG="tr_TR.UTF-8", LC_ALL="C", PGDATA="/nowhere", PGPORT="1", PGUSER="x", PGOPTIONS="").up()
+def test_settings_are_safe_and_independent_of_the_environment(home: Path) -> None:
+    client = Client(home, PGUSER="x", PGSSLMODE="require").up()
     expected = {
         "listen_addresses": "", "fsync": "on", "data_checksums": "on", "server_encoding": "UTF8", "TimeZone": "UTC",
         "synchronous_commit": "on", "unix_socket_permissions": "0700", "jit": "off", "autovacuum": "on",
@@ -430,16 +459,32 @@ def test_settings_are_safe_and_independent_of_the_environment(fresh: Path) -> No
     assert client.close() == 0
 
 
-@pytest.mark.parametrize("name", ["x" * 120, "with space, comma and 'quote'"])
-def test_awkward_paths(fresh: Path, name: str) -> None:
-    home = fresh.with_name(name)
-    with embedded.acquire(home) as server:
-        place = pg_place.locate(home)
-        assert len(os.fsencode(place.socket)) <= 100
-        assert place.socket_dir.stat().st_mode & 0o777 == 0o700
-        assert query(server, "SELECT 1") == 1
-    assert_stops(home)
-    shutil.rmtree(place.socket_dir)
+@needs_root
+def test_roots_strict_umask_does_not_lock_the_server_out(fresh: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        with embedded.acquire(fresh / "new" / "home") as server:
+            assert query(server, "SELECT 1") == 1
+            assert str(fresh) in str(server.data_path)
+    finally:
+        os.umask(umask)
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "with, comma and 'quote'", "with space"])
+def test_awkward_paths(home: Path, name: str) -> None:
+    moved = home.rename(home.with_name(name))
+    try:
+        place = pg_place.locate(moved)
+        assert (place.socket_dir == place.run) is (name == "with space")
+        with embedded.acquire(moved) as server:
+            assert len(os.fsencode(place.socket)) <= 100
+            assert place.socket_dir.stat().st_mode & 0o777 == 0o700
+            assert query(server, "SELECT 1") == 1
+        assert_stops(moved)
+        if place.socket_dir != place.run:
+            place.socket_dir.rmdir()
+    finally:
+        moved.rename(home)
 
 
 def test_foreign_socket_directory_is_refused(fresh: Path) -> None:
@@ -476,16 +521,19 @@ def test_missing_binaries_name_the_cure(fresh: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SBF_PG_BIN", "/usr/nowhere")
     with pytest.raises(StoreUnavailable, match="SBF_PG_BIN=/usr/nowhere"):
         embedded.acquire(fresh)
+    assert not processes(fresh)
 
 
-def test_failing_start_quotes_the_server(fresh: Path) -> None:
-    embedded.acquire(fresh).release()
-    version = fresh / "postgres/data/PG_VERSION"
+def test_failing_start_quotes_the_server(home: Path) -> None:
+    version = home / "postgres/data/PG_VERSION"
+    right = version.read_text()
     version.write_text("9.6\n")
-    with pytest.raises(StoreUnavailable, match=r"incompatible with server.*binaries of PostgreSQL 9\.6"):
-        embedded.acquire(fresh)
-    assert not list((fresh / "postgres/run/leases").iterdir())
-    assert_stops(fresh)
+    try:
+        with pytest.raises(StoreUnavailable, match=r"incompatible with server.*binaries of PostgreSQL 9\.6"):
+            embedded.acquire(home)
+    finally:
+        version.write_text(right)
+    assert not list((home / "postgres/run/leases").iterdir())
 
 
 def test_illegal_instruction_is_told_from_other_failures(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,7 @@ _Part = tuple[int, int, float]
 # Sizes in model tokens.
 MAX: Final = 480
 """Title, context and text together: the model takes 512, and a cut inside a word may add a few."""
-TARGET: Final = 200
+TARGET: Final = 160
 """Size aimed at where text has to be cut."""
 MIN: Final = 48
 """A section or table of at least this size stands alone."""
@@ -86,8 +86,8 @@ class _Unit:
     """Number of the table it belongs to, or -1."""
     join: float = 0.0
     """Price of no border before it, where a section begins."""
-    depth: int = -1
-    """Number of headings above, where a section begins."""
+    depths: tuple[int, ...] = ()
+    """Of the sections that begin here: how many headings each has above its own."""
     heading: bool = False
 
     def absorb(self, other: _Unit) -> None:
@@ -246,7 +246,7 @@ def _units(text: str, blocks: tuple[Block, ...], ruler: _Ruler) -> Iterator[_Uni
         for start, end, inner in _split(text, block, room, ruler):
             unit = _Unit(start, end, ruler.tokens(start, end), inner or price, room, table if block.header else -1)
             if start == block.start and block.kind == "heading":
-                unit.join, unit.depth, unit.heading = join, len(block.place.headings), end == block.end
+                unit.join, unit.depths, unit.heading = join, (len(block.place.headings),), end == block.end
             yield unit
         previous = block
 
@@ -315,10 +315,9 @@ def _coalesce(units: Iterator[_Unit]) -> list[_Unit]:
         if last is None or last.tokens + unit.tokens > min(last.limit, unit.limit):
             joined.append(unit)
         elif last.heading:
-            last.depth = min(last.depth, unit.depth) if unit.heading else last.depth
-            last.heading, last.table = unit.heading, -1
+            last.depths, last.heading, last.table = last.depths + unit.depths, unit.heading, -1
             last.absorb(unit)
-        elif last.tokens < GRAIN and unit.depth < 0 and unit.price >= last.price and last.table == unit.table:
+        elif last.tokens < GRAIN and not unit.depths and unit.price >= last.price and last.table == unit.table:
             last.absorb(unit)
         else:
             joined.append(unit)
@@ -373,10 +372,10 @@ def _wholes(units: list[_Unit], total: list[int]) -> dict[int, list[int]]:
             wholes.setdefault(end, []).append(start)
 
     for index, unit in enumerate(units):
-        while unit.depth >= 0 and open_ and open_[-1][0] >= unit.depth:
-            close(open_.pop()[1], index)
-        if unit.depth >= 0:
-            open_.append((unit.depth, index))
+        for depth in unit.depths:
+            while open_ and open_[-1][0] >= depth:
+                close(open_.pop()[1], index)
+            open_.append((depth, index))
     for _, start in reversed(open_):
         close(start, len(units))
     for table, group in groupby(range(len(units)), key=lambda index: units[index].table):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from sbf_kernel.ingest import chunking
 from sbf_kernel.ingest.chunking import MAX, MIN, TARGET, ChunkSpan, approximate_tokens, chunk, passage, token_offsets
 from sbf_kernel.readers.reading import Block, BlockKind, Place, Reading, ReadingBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sbf_kernel.cli import asking, checking, notebooks, reporting, sources
 from sbf_kernel.cli.console import failure, placement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FAMILIES = (sources, asking, notebooks, reporting, checking)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.cli.console import command, open_workspace, page, scope_of, write
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def register(commands: Any) -> None:

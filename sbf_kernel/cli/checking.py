@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.cli.console import command, open_workspace, write
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def register(commands: Any) -> None:

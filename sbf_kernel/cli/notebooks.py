@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.cli.console import command, group, open_workspace, page, write
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def register(commands: Any) -> None:

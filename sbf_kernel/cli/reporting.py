@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.cli.console import command, group, write
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def register(commands: Any) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.cli.console import command, group, open_workspace, page, say, write
 
+if TYPE_CHECKING:
+    import argparse
+
 INBOX = "Inbox"
 """The notebook that sources go to when none is named."""
+
+ASK = "-"
+"""In place of a password: ask for it on the terminal, so that no list of processes shows it."""
 
 
 def register(commands: Any) -> None:
@@ -54,11 +59,12 @@ def _password(parser: argparse.ArgumentParser) -> None:
 
 
 def _given_password(options: argparse.Namespace) -> str | None:
-    if options.password != "-":
-        return options.password  # type: ignore[no-any-return]
-    from getpass import getpass
+    given: str | None = options.password
+    if given == ASK:
+        from getpass import getpass
 
-    return getpass("password: ")
+        return getpass("password: ")
+    return given
 
 
 def add_sources(options: argparse.Namespace) -> None:

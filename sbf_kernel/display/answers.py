@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.display.escaping import Markup, View, element, markdown, one_line, paragraphs, static
 from sbf_kernel.display.style import view
 from sbf_kernel.display.tables import Status, Verbatim, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MARKER = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 

@@ -6,8 +6,11 @@ import html
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 WIDTH = 100
 """Columns that the plain face fills at most."""
@@ -63,6 +66,8 @@ def clip(text: str, limit: int) -> str:
 
 class Markup(str):
     """HTML that is safe as it stands: made by :func:`element` only."""
+
+    __slots__ = ()
 
 
 def element(name: str, *children: str, **attributes: object) -> Markup:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.display.escaping import Markup, View, element, join, markdown, one_line, paragraphs, static
 from sbf_kernel.display.style import view
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SNIPPET = 320
 _SNAP = 24

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sbf_kernel.display.escaping import (
@@ -24,6 +23,9 @@ from sbf_kernel.display.escaping import (
 )
 from sbf_kernel.display.style import view
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
 _LONGEST_CELL = 400
 _NARROWEST = 12
 """Columns a wrapped column of a plain table keeps at least, where there is room."""
@@ -35,6 +37,8 @@ _SIGNS = {"ready": ("✓", "good"), "verified": ("✓", "good"), "holds": ("✓"
 
 class Status(str):
     """A state in a word; shown with a sign and a tint."""
+
+    __slots__ = ()
 
     def _look(self) -> tuple[str, str]:
         first = self.lower().replace(":", " ").replace(",", " ").split(" ", 1)[0]
@@ -59,6 +63,8 @@ class Status(str):
 
 class Verbatim(str):
     """Words of a source; shown whole."""
+
+    __slots__ = ()
 
 
 def cell(value: Any) -> str:

@@ -8,10 +8,13 @@ that SBF itself depends on.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from importlib import metadata
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LARGEST = 20_000
 """Bytes of the largest document taken: the demo is about a minute, not about bulk."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from dataclasses import asdict
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from sbf_kernel.errors import SourceEmpty
@@ -14,6 +15,8 @@ from sbf_kernel.ingest.language import detect_language
 from sbf_kernel.models.sparse import encode_passage
 from sbf_kernel.readers import read
 from sbf_kernel.readers.reading import Reading
+
+_FILE_ENDING = re.compile(r"\.\w{1,8}$")
 
 
 def prepare(path: str, name: str, media_type: str, password: str | None, language: str) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def prepare(path: str, name: str, media_type: str, password: str | None, languag
 def describe(reading: Reading, name: str, language: str = "") -> dict[str, Any]:
     """Return the storable form of a reading: its text, and each chunk with context, place, terms and hash."""
     language = language or detect_language(reading.text)
-    title = reading.title or PurePath(name).stem
+    title = reading.title or _FILE_ENDING.sub("", name)
     return {
         "text": reading.text,
         "text_sha256": hashlib.sha256(reading.text.encode()).digest(),

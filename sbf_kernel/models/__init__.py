@@ -22,6 +22,8 @@ class Embedder(Protocol):
     id: str
     """Model id with a fingerprint of weights and runtime settings; stored with every vector."""
     dimensions: int
+    languages: frozenset[str] | None
+    """ISO 639-1 codes it was trained for; None for all."""
 
     async def embed_query(self, text: str) -> Vector:
         """Return the unit vector of a question, shape ``(dimensions,)``."""

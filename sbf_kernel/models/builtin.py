@@ -227,6 +227,7 @@ class BgeEmbedder:
 
     id: str = f"{BGE_SMALL.name}/{BGE_SMALL.model_sha256[:8]}/int8-b1-q1-{BGE_SMALL.max_tokens}"
     dimensions: int = 384
+    languages: frozenset[str] | None = frozenset({"en"})
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from pgvector import HalfVector, SparseVector
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from sbf_kernel.models import Vector
     from sbf_kernel.storage.database import Database
 
-Candidate = tuple[UUID, UUID, float]
-"""Chunk id, source id, score."""
+
+class Candidate(NamedTuple):
+    """A chunk that one arm found."""
+
+    chunk_id: UUID
+    source_id: UUID
+    score: float
+    language: str = ""
+    """Known to the lexical arm only."""
+
 
 
 @dataclass(frozen=True)
@@ -122,12 +130,12 @@ async def document_frequencies(connection: AsyncConnection, user_id: str, keys: 
 async def lexical_exact(connection: AsyncConnection, user_id: str, scope: ScopeFilter, query: Mapping[int, float], limit: int) -> list[Candidate]:
     """Score every chunk of the scope by BM25."""
     rows = await connection.execute(text(f"""
-        select chunk_id, source_id, score from (
-          select l.chunk_id, l.source_id, -(l.terms <#> cast(:query as sparsevec)) as score
+        select chunk_id, source_id, score, language from (
+          select l.chunk_id, l.source_id, l.language, -(l.terms <#> cast(:query as sparsevec)) as score
           from lexical l where l.user_id = :user_id and {scope.where('l')}) scored
         where score > 0 order by score desc, chunk_id limit :limit"""),
         {"user_id": user_id, "query": _sparse(query), "limit": limit, **scope.values()})
-    return [tuple(row) for row in rows]
+    return [Candidate(*row) for row in rows]
 
 
 async def lexical_candidates(connection: AsyncConnection, scope: ScopeFilter, query: Mapping[int, float], keys: Sequence[int],
@@ -139,7 +147,7 @@ async def lexical_candidates(connection: AsyncConnection, scope: ScopeFilter, qu
           cast(:pair3 as int[]), cast(:in_notebooks as uuid[]), cast(:in_sources as uuid[]), cast(:not_sources as uuid[]), :limit)"""),
         {"query": _sparse(query), "keys": list(keys), "pair1": padded[0], "pair2": padded[1], "pair3": padded[2],
          "limit": limit, **scope.values()})
-    return [tuple(row) for row in rows]
+    return [Candidate(*row) for row in rows]
 
 
 async def dense_exact(connection: AsyncConnection, user_id: str, scope: ScopeFilter, model: str, query: Vector, limit: int) -> list[Candidate]:
@@ -150,7 +158,7 @@ async def dense_exact(connection: AsyncConnection, user_id: str, scope: ScopeFil
           where e.user_id = :user_id and e.model = :model and {scope.where('e')}) scored
         order by distance + 0, chunk_id limit :limit"""),
         {"user_id": user_id, "model": model, "query": HalfVector(query).to_text(), "limit": limit, **scope.values()})
-    return [tuple(row) for row in rows]
+    return [Candidate(*row) for row in rows]
 
 
 async def dense_approximate(connection: AsyncConnection, user_id: str, scope: ScopeFilter, model: str, query: Vector, limit: int) -> list[Candidate]:
@@ -170,7 +178,7 @@ async def dense_approximate(connection: AsyncConnection, user_id: str, scope: Sc
           order by (e.embedding::halfvec({dimensions})) <=> cast(:query as halfvec({dimensions})) limit :limit)
         select chunk_id, source_id, 1 - distance as score from near order by distance, chunk_id"""),
         {"user_id": user_id, "model": model, "query": HalfVector(query).to_text(), "limit": limit, **scope.values()})
-    return [tuple(row) for row in rows]
+    return [Candidate(*row) for row in rows]
 
 
 async def fetch(connection: AsyncConnection, user_id: str, chunk_ids: Sequence[UUID]) -> dict[UUID, Mapping[Any, Any]]:

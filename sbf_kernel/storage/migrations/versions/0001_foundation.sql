@@ -218,17 +218,17 @@ create policy candidates on sbf.notebook_sources for select to sbf_search using 
 create function sbf.lexical_candidates(
     query public.sparsevec, any_keys integer[], pair1 integer[], pair2 integer[], pair3 integer[],
     in_notebooks uuid[], in_sources uuid[], not_sources uuid[], at_most integer)
-  returns table (chunk_id uuid, source_id uuid, score double precision)
+  returns table (chunk_id uuid, source_id uuid, score double precision, language text)
   language plpgsql stable security definer
   set search_path = sbf, public, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 begin
   return query
     with candidates as materialized (
-      select l.chunk_id, l.source_id, l.terms from sbf.lexical l
+      select l.chunk_id, l.source_id, l.language, l.terms from sbf.lexical l
       where (l.keys && any_keys or l.keys @> pair1 or l.keys @> pair2 or l.keys @> pair3)
         and l.user_id = current_setting('sbf.user_id')
     )
-    select c.chunk_id, c.source_id, -(c.terms <#> query) from candidates c
+    select c.chunk_id, c.source_id, -(c.terms <#> query), c.language from candidates c
     where (in_sources is null or c.source_id = any(in_sources))
       and (not_sources is null or c.source_id <> all(not_sources))
       and (in_notebooks is null or c.source_id in (

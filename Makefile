@@ -1,0 +1,46 @@
+# The commands of this project. `make setup` leaves a working .venv; the others call it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lab check bench drill lock clean
+.DEFAULT_GOAL := setup
+
+setup: .venv/ready
+
+# Everything from the lock file, each package by its hash; then SBF itself.
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("SBF needs Python 3.11 or newer; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup
+	$(BIN)/sbf demo
+
+test: setup
+	sh tests/run.sh
+
+lab: setup
+	$(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/architecture --no-cov
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+drill: setup
+	$(BIN)/python -m benchmarks.drills
+
+# Resolve the newest allowed versions again, for every platform.
+lock:
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+	  --all-extras pyproject.toml requirements-build.in --output-file requirements.lock --upgrade
+
+clean:
+	rm -rf .venv build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

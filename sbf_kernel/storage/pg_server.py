@@ -1,4 +1,4 @@
-"""Bring one PostgreSQL server up: create its data directory, start it, and tell whether it answers."""
+"""Bring one PostgreSQL server up, and tell whether it answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sbf_kernel.errors import StoreUnavailable
 from sbf_kernel.storage import pg_binaries, pg_locks
-from sbf_kernel.storage.pg_binaries import Binaries
-from sbf_kernel.storage.pg_place import PORT, Place, make_directory, open_private
+from sbf_kernel.storage.pg_init import SYNC, environment, initialise, tail
+from sbf_kernel.storage.pg_place import PORT, Place, open_private
+
+if TYPE_CHECKING:
+    from sbf_kernel.storage.pg_binaries import Binaries
 
 PATIENCE_SECONDS = 300.0
 """Longest wait for crash recovery, or for another process that starts the server."""
@@ -33,23 +37,12 @@ MIN_SHARED_MB = MAINTENANCE_MB + 64
 
 MAX_LOG_BYTES = 5_000_000
 
-SYNC = "syncfs" if sys.platform == "linux" else "fsync"
-"""How a whole data directory is forced to disk: by one call where there is one, else file by file (slow)."""
+START_ATTEMPTS = 3
+"""A start that somebody kills (out of memory, an impatient user) is tried again; one that fails is not."""
 
-LOCALES: tuple[tuple[str, ...], ...] = (
-    *(
-        (
-            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--lc-collate=C", f"--lc-ctype={ctype}",
-            f"--sync-method={SYNC}",
-        )
-        for ctype in ("C.UTF-8", "en_US.UTF-8", "UTF-8")
-    ),
-    ("--locale=C.UTF-8",),
-    ("--lc-collate=C", "--lc-ctype=en_US.UTF-8"),
-    ("--locale=C",),
-)
-"""``initdb`` options to try in turn. The builtin provider (PostgreSQL 17+) sorts alike on every machine;
-with ``lc_ctype=C`` trigram search would drop every letter that is not ASCII, so that comes last."""
+
+class _Killed(StoreUnavailable):
+    """Keeper or server ended during the start without giving a reason."""
 
 
 class State(enum.Enum):
@@ -115,6 +108,16 @@ def ensure_up(place: Place) -> bool:
     StoreUnavailable
         It does not start; the message quotes the server's log.
     """
+    for attempt in range(1, START_ATTEMPTS + 1):
+        try:
+            return _try_up(place)
+        except _Killed:
+            if attempt == START_ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _try_up(place: Place) -> bool:
     guard: pg_locks.FileLock | None = None
     if probe(place.socket) is not State.READY:
         guard = _wait_for_silence(place)
@@ -159,11 +162,11 @@ def server_pids(data: Path) -> list[int]:
         return [pid] if pid and _is_postgres(pid) else []
     wanted = os.path.realpath(data)
     found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            program = os.readlink(f"/proc/{name}/exe").removesuffix(" (deleted)")
-            if program.endswith("/postgres") and os.readlink(f"/proc/{name}/cwd") == wanted:
-                found.append(int(name))
+            program = str((process / "exe").readlink()).removesuffix(" (deleted)")
+            if program.endswith("/postgres") and str((process / "cwd").readlink()) == wanted:
+                found.append(int(process.name))
         except OSError:
             continue  # ended meanwhile, or belongs to somebody else
     return found
@@ -178,7 +181,8 @@ def recorded_pid(data: Path) -> int | None:
 
 
 def _is_postgres(pid: int) -> bool:
-    shown = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    command = ["/bin/ps", "-o", "comm=", "-p", str(pid)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     return shown.stdout.strip().endswith("postgres")
 
 
@@ -195,79 +199,6 @@ def _evict(place: Place) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def environment(library_path: Path | None = None) -> dict[str, str]:
-    """Return the environment for server programs: nothing in it may change what they do.
-
-    Parameters
-    ----------
-    library_path
-        Where the programs find their libraries, if they need to be told.
-    """
-    dropped = ("PG", "LC_", "PYTHON", "LANG", "LD_PRELOAD")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    clean.update(LC_ALL="C", TZ="UTC")
-    if library_path is not None:
-        clean["LD_LIBRARY_PATH"] = str(library_path)
-    return clean
-
-
-def initialise(place: Place, binaries: Binaries, guard: pg_locks.FileLock) -> None:
-    """Create the data directory, whole or not at all.
-
-    Parameters
-    ----------
-    place
-        Where. Works in ``data.new`` beside it and renames that at the end.
-    binaries
-        Whose ``initdb`` to use.
-    guard
-        ``server.lock``; ``initdb`` inherits it, so that it bars others even when this process is killed.
-
-    Raises
-    ------
-    StoreUnavailable
-        ``initdb`` fails with every locale; the message quotes it.
-    """
-    _check_user_has_name(place)
-    user = place.user
-    new = place.data.with_name("data.new")
-    output = place.base / "initdb.log"
-    for locale in LOCALES:
-        shutil.rmtree(new, ignore_errors=True)
-        make_directory(new, 0o700, place.owner)
-        command = [
-            binaries.program("initdb"), "--pgdata", str(new), "--username=postgres", "--encoding=UTF8",
-            "--auth-local=trust", "--auth-host=reject", "--data-checksums", "--lc-messages=C", *locale,
-        ]
-        with os.fdopen(open_private(output, os.O_TRUNC, None), "wb") as log:
-            done = subprocess.run(
-                command, env=environment(binaries.library_path), cwd="/", check=False, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(guard.fd,),
-                user=user.uid if user else None, group=user.gid if user else None, extra_groups=[] if user else None,
-            )
-        if done.returncode == 0:
-            os.rename(new, place.data)
-            output.unlink()
-            return
-    raise StoreUnavailable(
-        f"Cannot create the database in {place.data}: {_tail(output, 0)}",
-        hint=f"see {output}; check free space and permissions, or set SBF_HOME or SBF_DATABASE_URL",
-    )
-
-
-def _check_user_has_name(place: Place) -> None:
-    import pwd
-
-    uid = place.user.uid if place.user else os.geteuid()
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        raise StoreUnavailable(
-            f"PostgreSQL cannot create a database as user {uid}, who has no name on this system",
-            hint=f"add a line for {uid} to /etc/passwd (in a container image: useradd), or set SBF_DATABASE_URL",
-        ) from None
 
 
 def options(place: Place, free_shared_mb: float | None = None) -> dict[str, str]:
@@ -317,7 +248,7 @@ def options(place: Place, free_shared_mb: float | None = None) -> dict[str, str]
 def _free_shared_mb() -> float:
     """Return the free room for POSIX shared memory in MB; systems without /dev/shm but macOS have none."""
     try:
-        found = os.statvfs("/dev/shm")
+        found = os.statvfs("/dev/shm")  # noqa: S108 - only asked how much room it has
     except OSError:
         return float("inf") if sys.platform == "darwin" else 0.0
     return found.f_bavail * found.f_frsize / 2**20
@@ -368,7 +299,7 @@ def _trim_log(place: Place) -> int:
     """Put a log that has become long aside; return the length of the present one in bytes."""
     size = place.log.stat().st_size if place.log.exists() else 0
     if size > MAX_LOG_BYTES:
-        os.replace(place.log, place.log.with_name("server.log.1"))
+        place.log.replace(place.log.with_name("server.log.1"))
         return 0
     return size
 
@@ -383,24 +314,13 @@ def _says_ready(place: Place, stale: int | None) -> bool:
 
 
 def _start_failure(place: Place, begin: int) -> StoreUnavailable:
-    said = _tail(place.log, begin)
+    said = tail(place.log, begin)
     hint = f"see {place.log}; SBF_DATABASE_URL uses another server instead"
     if "incompatible with server" in said:
         version = (place.data / "PG_VERSION").read_text(encoding="utf-8").strip()
         hint = f"install binaries of PostgreSQL {version}, or export the data with them and import it again"
-    return StoreUnavailable(f"The database in {place.data} does not start: {said}", hint=hint)
-
-
-def _tail(log: Path, begin: int) -> str:
-    """Return what matters of the text in ``log`` after byte ``begin``, on one line."""
-    try:
-        with log.open("rb") as file:
-            file.seek(begin)
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError as error:
-        return str(error)
-    telling = [line for line in lines if re.search(r"FATAL|PANIC|ERROR|error|DETAIL|could not|cannot", line)]
-    return " | ".join(line.strip() for line in (telling or lines)[-4:]) or "it said nothing"
+    kind = StoreUnavailable if re.search("FATAL|PANIC|Error", said) else _Killed
+    return kind(f"The database in {place.data} does not start: {said}", hint=hint)
 
 
 def ensure_keeper(place: Place) -> None:
@@ -423,14 +343,15 @@ def _spawn_keeper(place: Place, env: dict[str, str], command: list[str], guard: 
     arguments = [_python(), "-I", "-S", "-E", str(script), str(place.data), str(uid), str(gid), *map(str, fds)]
     try:
         with lock, os.fdopen(open_private(place.log, os.O_APPEND, place.owner), "ab") as log:
-            done = subprocess.run(
+            done = subprocess.run(  # noqa: S603 - our own arguments
                 arguments + command, env=env, cwd="/", check=False, start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[fd for fd in fds if fd >= 0],
             )
     finally:
         os.close(run)
     if done.returncode != 0:
-        raise StoreUnavailable(
+        kind = _Killed if done.returncode < 0 else StoreUnavailable
+        raise kind(
             f"The keeper of the database in {place.base} does not start (exit code {done.returncode})",
             hint=f"see {place.log}",
         )
@@ -439,12 +360,12 @@ def _spawn_keeper(place: Place, env: dict[str, str], command: list[str], guard: 
 def _python() -> str:
     """Return a Python to run the keeper with; ``sys.executable`` is another program when Python is embedded."""
     own = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    candidates = [os.path.join(prefix, "bin", own) for prefix in (sys.prefix, sys.base_prefix)]
-    if os.path.basename(sys.executable or "").startswith("python"):
-        candidates.insert(0, sys.executable)
+    candidates = [Path(prefix, "bin", own) for prefix in (sys.prefix, sys.base_prefix)]
+    if Path(sys.executable or "").name.startswith("python"):
+        candidates.insert(0, Path(sys.executable))
     for candidate in candidates:
         if os.access(candidate, os.X_OK):
-            return candidate
+            return str(candidate)
     found = shutil.which("python3")
     if found is None:
         raise StoreUnavailable("No Python program was found to watch over the database", hint="put python3 on PATH")

@@ -9,6 +9,9 @@ Two locks arrive already taken, as open files, so that there is no moment in whi
 and is free only when the last of them is gone. Without a command the keeper adopts the running server.
 """
 
+# No pathlib and no contextlib: this process stays in memory.
+# ruff: noqa: PTH112, PTH115, PTH118, PTH123, S606, SIM105
+
 from __future__ import annotations
 
 import os

@@ -12,9 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import psutil
 import psycopg
@@ -22,6 +21,9 @@ import pytest
 
 from sbf_kernel.errors import StoreUnavailable, StoreUnsupportedCpu
 from sbf_kernel.storage import embedded, pg_binaries, pg_locks, pg_place, pg_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [
     pytest.mark.timeout(60),

@@ -213,7 +213,8 @@ class Sources:
             raise NotFound(f"there is no source {str(ref)!r}", hint="sources.list() shows all")
         if len(named) > 1:
             raise InvalidInput(f"{len(named)} sources are called {str(ref)!r}", hint="use an id: " + ", ".join(str(s.id) for s in named))
-        return named[0].id
+        found: UUID = named[0].id
+        return found
 
 
 class Answers:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from sbf_kernel.errors import SbfError
+from sbf_kernel.errors import SbfError, StoreUnavailable
 from sbf_kernel.ingest.web import Content, download
 from sbf_kernel.records import Principal, Source
 from sbf_kernel.storage import sources, versions
@@ -37,7 +37,7 @@ async def process(runtime: Runtime, principal: Principal, source_id: UUID, passw
     If another process works on it already, nothing is done: its lock in the
     database tells.
     """
-    async with runtime.db.work_lock(source_id) as mine:
+    async with runtime.db.locks.hold(source_id) as mine:
         if not mine:
             await _await_other(runtime, principal, source_id)
             return
@@ -46,6 +46,8 @@ async def process(runtime: Runtime, principal: Principal, source_id: UUID, passw
         except asyncio.CancelledError:
             await _finish(runtime, principal, source_id, status="pending", stage="cancelled")
             raise
+        except StoreUnavailable as error:  # nothing is wrong with the source
+            await _finish(runtime, principal, source_id, status="pending", stage="interrupted", message=str(error))
         except SbfError as error:
             await _finish(runtime, principal, source_id, status="failed", stage="failed", reason=error.code, message=str(error))
         except Exception as error:  # a bug of ours must not take the other sources down
@@ -60,7 +62,7 @@ async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID) 
         source = await publish(runtime, principal, source_id)
         if source is None or source.finished:
             return
-        async with runtime.db.work_lock(source_id) as free:
+        async with runtime.db.locks.hold(source_id) as free:
             pass
         if free:
             await process(runtime, principal, source_id)

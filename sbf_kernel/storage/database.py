@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ class Database:
         self.engine = engine
         self._conninfo = conninfo
         self._server = server
+        self.locks = WorkLocks(conninfo)
 
     @classmethod
     async def open(cls, settings: Settings) -> Database:
@@ -93,23 +94,6 @@ class Database:
         if self._server is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._server.ensure_running)
 
-    @asynccontextmanager
-    async def work_lock(self, name: UUID) -> AsyncIterator[bool]:
-        """Hold the database-wide lock ``name`` on a connection of its own; yields whether it was free.
-
-        The lock ends with the connection, hence with the process: a killed
-        worker needs no heartbeat to be noticed.
-        """
-        import psycopg
-
-        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
-        try:
-            cursor = await connection.execute("select pg_try_advisory_lock(%s)", [lock_number(name)])
-            row = await cursor.fetchone()
-            yield bool(row and row[0])
-        finally:
-            await connection.close()
-
     async def owner_execute(self, statement: Any, *parameters: Any) -> list[tuple[Any, ...]]:
         """Run one statement outside any transaction as the owner of the schema (index maintenance)."""
         import psycopg
@@ -120,9 +104,62 @@ class Database:
 
     async def close(self) -> None:
         """Close the pool and give the embedded server's lease back."""
+        await self.locks.close()
         await self.engine.dispose()
         if self._server is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._server.release)
+
+
+class WorkLocks:
+    """Locks that say who works on what, held by one connection of this process.
+
+    They end with the connection, hence with the process: a killed worker needs
+    no heartbeat to be noticed.
+    """
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: psycopg.AsyncConnection | None = None
+        self._turn = asyncio.Lock()
+        self._held: set[UUID] = set()
+
+    @asynccontextmanager
+    async def hold(self, name: UUID) -> AsyncIterator[bool]:
+        """Hold the database-wide lock ``name`` inside the block; yields whether it was free.
+
+        Raises
+        ------
+        StoreUnavailable
+            No connection.
+        """
+        free = name not in self._held and await self._ask("pg_try_advisory_lock", name)
+        if free:
+            self._held.add(name)
+        try:
+            yield free
+        finally:
+            if free:
+                self._held.discard(name)
+                with suppress(StoreUnavailable):  # a lost connection has let go already
+                    await asyncio.shield(self._ask("pg_advisory_unlock", name))
+
+    async def _ask(self, function: str, name: UUID) -> bool:
+        import psycopg
+
+        async with self._turn:
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+                cursor = await self._connection.execute(f"select {function}(%s)", [lock_number(name)])
+                row = await cursor.fetchone()
+            except psycopg.OperationalError as error:
+                raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error
+        return bool(row and row[0])
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        if self._connection is not None:
+            await self._connection.close()
 
 
 def lock_number(name: UUID) -> int:

@@ -7,9 +7,10 @@ from sqlalchemy import text
 from sbf_kernel.records import Principal
 from sbf_kernel.storage.database import Database
 
-# The indexes first: cascading through them row by row would take minutes.
-_TABLES = ("lexical", "embeddings", "embedding_cache", "chunks", "source_versions", "notebook_sources", "sources", "notebooks",
-           "answers", "term_stats", "collection_stats")
+# Statistics first, so that nothing is left to count down; then the indexes,
+# because cascading through them row by row would take minutes.
+_TABLES = ("term_stats", "collection_stats", "lexical", "embeddings", "embedding_cache", "chunks", "source_versions",
+           "notebook_sources", "sources", "notebooks", "answers")
 
 
 async def purge(database: Database, principal: Principal) -> None:

@@ -73,7 +73,7 @@ async def known_embeddings(connection: AsyncConnection, user_id: str, model: str
                   select content_hash, embedding from embedding_cache
                   where user_id = :user_id and model = :model and content_hash = any(:hashes)) known"""),
         {"user_id": user_id, "model": model, "hashes": list(hashes)})
-    return {bytes(row[0]): HalfVector.from_text(row[1]).to_numpy() for row in rows}
+    return {bytes(row[0]): HalfVector.from_text(row[1]).to_numpy().astype("float32") for row in rows}
 
 
 async def keep_embeddings(connection: AsyncConnection, user_id: str, source_id: UUID, model: str,

@@ -16,13 +16,15 @@ from sbf_kernel.storage.versions import NewVersion, store
 GROUP_CHUNKS = 512
 """Chunks in one transaction at most (a single larger source goes alone): bounds how long others wait for its locks."""
 
+Entry = tuple[Principal, NewVersion, "asyncio.Future[bool]"]
+
 
 class Writer:
     """Stores versions, several at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[tuple[Principal, NewVersion, asyncio.Future[bool]]] = []
+        self._waiting: list[Entry] = []
         self._task: asyncio.Task[None] | None = None
 
     async def store(self, principal: Principal, version: NewVersion) -> bool:
@@ -52,8 +54,10 @@ class Writer:
                 await self._store_alone(group, error)
         self._task = None
 
-    def _next_group(self) -> list[tuple[Principal, NewVersion, asyncio.Future[bool]]]:
-        principal, chunks, group, rest = self._waiting[0][0], 0, [], []
+    def _next_group(self) -> list[Entry]:
+        principal, chunks = self._waiting[0][0], 0
+        group: list[Entry] = []
+        rest: list[Entry] = []
         for entry in self._waiting:
             size = len(entry[1].chunks)
             if entry[0] == principal and (not group or chunks + size <= GROUP_CHUNKS):
@@ -64,7 +68,7 @@ class Writer:
         self._waiting = rest
         return group
 
-    async def _store_group(self, group: list[tuple[Principal, NewVersion, asyncio.Future[bool]]]) -> None:
+    async def _store_group(self, group: list[Entry]) -> None:
         principal = group[0][0]
         async with self._database.transaction(principal) as connection:
             stored = await store(connection, principal.user_id, [version for _, version, _ in group])
@@ -72,7 +76,7 @@ class Writer:
             if not outcome.done():
                 outcome.set_result(version.source_id in stored)
 
-    async def _store_alone(self, group: list[tuple[Principal, NewVersion, asyncio.Future[bool]]], error: Exception) -> None:
+    async def _store_alone(self, group: list[Entry], error: Exception) -> None:
         """After a failure, find out which version is to blame."""
         for entry in group:
             try:

@@ -152,7 +152,7 @@ class SourceList(Listing[Source]):
     """A page of sources."""
 
     def _view(self) -> display.View:
-        rows = [(s.name, display.Status(s.status), s.message or s.stage, s.language, s.chunk_count, s.page_count)
+        rows = [(s.name, display.Status(s.status), s.message or s.stage.replace("stored", ""), s.language, s.chunk_count, s.page_count)
                 for s in self.items]
         counts = Counter(s.status for s in self.items)
         states = ", ".join(f"{n} {status}" for status, n in counts.items())

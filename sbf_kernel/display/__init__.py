@@ -7,9 +7,10 @@ page and without a network; without its style sheet it is still readable.
 """
 
 from sbf_kernel.display.answers import answer, citation, citations
+from sbf_kernel.display.charts import bars
 from sbf_kernel.display.escaping import View
 from sbf_kernel.display.passages import hit, hits, window
 from sbf_kernel.display.tables import Status, Verbatim, fields, quote, table
 
-__all__ = ["Status", "Verbatim", "View", "answer", "citation", "citations", "fields", "hit", "hits", "quote", "table",
+__all__ = ["Status", "Verbatim", "View", "answer", "bars", "citation", "citations", "fields", "hit", "hits", "quote", "table",
            "window"]

@@ -34,6 +34,14 @@ class View:
         """Return what Jupyter shows: HTML where it can, Markdown and text elsewhere."""
         return {"text/plain": self.plain, "text/markdown": self.markdown, "text/html": self.html}
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return self.mimebundle()
+
+    def __str__(self) -> str:
+        return self.plain
+
+    __repr__ = __str__
+
 
 def _harmless() -> dict[int, str]:
     """Map each dangerous character to one harmless character, so that offsets stay right."""

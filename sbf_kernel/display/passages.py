@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sbf_kernel.display.escaping import Markup, View, element, join, markdown, one_line, paragraphs, static
+from sbf_kernel.display.escaping import Markup, View, clean, element, join, markdown, one_line, paragraphs, static
 from sbf_kernel.display.style import view
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def _snippet(record: Any) -> tuple[Markup, str, str]:
     before, after = "…" if start else "", "…" if end < len(record.text) else ""
     marked = join([before, *(element("mark", piece) if on else piece for piece, on in parts), after])
     bold = "".join(f"**{_inline(piece)}**" if on and not piece.isspace() else _inline(piece) for piece, on in parts)
-    return marked, before + bold + after, one_line(before + record.text[start:end] + after)
+    lines = [line.strip() for line in clean(record.text[start:end]).split("\n")]
+    return marked, before + bold + after, before + "\n".join(filter(None, lines)) + after
 
 
 def _inline(piece: str) -> str:

@@ -33,6 +33,10 @@ max-width:28rem;white-space:normal;font-weight:inherit;line-height:1.4}
 .sbf-view .sbf-table .sbf-number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .sbf-view .sbf-table .sbf-nowrap{white-space:nowrap}
 .sbf-view .sbf-table .sbf-verbatim{white-space:pre-wrap}
+.sbf-view table.sbf-chart{width:100%}
+.sbf-view .sbf-chart th,.sbf-view .sbf-chart td{border:0;padding:.12rem .75rem .12rem 0;vertical-align:middle}
+.sbf-view .sbf-chart td.sbf-bars{width:60%;max-width:none}
+.sbf-view .sbf-bar{height:.85em;border-radius:.2em;background:rgba(56,132,255,.6)}
 .sbf-view .sbf-badge{display:inline-block;padding:0 .5em;border-radius:.8em;font-size:.82em;line-height:1.6;
 white-space:nowrap;border:1px solid var(--jp-border-color1,var(--sbf-line))}
 .sbf-view .sbf-good{background:rgba(46,160,67,.2);border-color:rgba(46,160,67,.6)}

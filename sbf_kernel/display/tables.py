@@ -129,7 +129,7 @@ def _html(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]], numer
 
 
 def _td(value: Any, right: bool) -> Markup:
-    if isinstance(value, Status):
+    if isinstance(value, Status) and value.sign:
         return element("td", value.badge(), class_="sbf-nowrap")
     if isinstance(value, Verbatim):
         return element("td", str(value), class_="sbf-verbatim")

@@ -145,7 +145,8 @@ def everything_said_with(text: str) -> list[display.View]:
         records.AnswerList(items=(answer(question=text),), total=1, limit=1, offset=0),
         records.Health(ok=False, version=text, checks={text: text}),
     ]
-    return [record._view() for record in shown] + [display.table(text, (text, "b"), [(text, [text]), ({text: text}, 1.5)])]
+    return [record._view() for record in shown] + [
+        display.table(text, (text, "b"), [(text, [text]), ({text: text}, 1.5)]), display.bars(text, [(text, 2), (text, 1)], most=1)]
 
 
 @pytest.fixture(scope="module")

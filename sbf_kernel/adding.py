@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from sbf_kernel import operations as op
 from sbf_kernel.errors import SbfError
+from sbf_kernel.operations import build
 from sbf_kernel.records import Source
 
 if TYPE_CHECKING:
@@ -26,12 +27,10 @@ def add_inputs(workspace: Workspace, notebook_id: UUID, inputs: list[Input], *, 
     Processing starts with the first input, while the others are still being
     registered.
     """
-    from sbf_kernel.workspace import build
-
     added: list[Source] = []
     try:
         for item in inputs:
-            added.append(_register(workspace, item, lambda content, item=item: build(  # type: ignore[misc]
+            added.append(_register(workspace, item, lambda content, item=item: build(
                 op.AddSource, notebook_id=notebook_id, name=item.name[:300], origin=item.origin, content=content, url=item.url,
                 media_type=item.media_type, tags=tags, language=language, password=password)))
         return follow(workspace, added, progress)

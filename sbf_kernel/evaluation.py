@@ -172,7 +172,7 @@ async def _measure(backend: LocalBackend, notebook_id: UUID, arm: str, collectio
     times = []
     for number, (query_id, query) in enumerate(collection.queries.items(), start=1):
         began = time.perf_counter()
-        hits = await backend.call(op.Search(query=query[:10_000], notebook_ids=(notebook_id,), arm=arm, limit=100, per_source=True))  # type: ignore[arg-type]
+        hits = await backend.call(op.Search(query=query[:10_000], notebook_ids=(notebook_id,), arm=arm, limit=100, per_source=True))
         times.append((time.perf_counter() - began) * 1_000)
         ranking = [document for hit in hits for document in documents_of[hit.source_id]]
         gains = collection.relevant[query_id]

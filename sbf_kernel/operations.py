@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
 from sbf_kernel import records
+from sbf_kernel.errors import InvalidInput
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
@@ -251,3 +252,19 @@ class GetHealth(Operation):
     """Tell what works."""
 
     method, path, result = "GET", "/health", records.Health
+
+
+def build(kind: type[Operation], **fields: Any) -> Any:
+    """Build an operation, with a readable error for wrong values.
+
+    Raises
+    ------
+    InvalidInput
+        Which field is wrong, and why.
+    """
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise InvalidInput(f"{where}: {problem['msg']}", hint=f"see help(sbf_kernel.operations.{kind.__name__})") from error

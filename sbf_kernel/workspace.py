@@ -11,6 +11,7 @@ from sbf_kernel import operations as op
 from sbf_kernel.adding import add_inputs, follow
 from sbf_kernel.errors import InvalidInput, NotFound
 from sbf_kernel.inputs import Input, from_frame, from_sql, from_text, gather
+from sbf_kernel.operations import build
 from sbf_kernel.records import Answer, AnswerDelta, AnswerList, Health, Hits, Notebook, NotebookList, Recheck, Source, SourceList, SourceText
 
 if TYPE_CHECKING:
@@ -336,24 +337,6 @@ class NotebookHandle:
 
     def __repr__(self) -> str:
         return f"<notebook {self.name!r}>"
-
-
-def build(kind: type[op.Operation], **fields: Any) -> Any:
-    """Build an operation, with a readable error for wrong values.
-
-    Raises
-    ------
-    InvalidInput
-        Which field is wrong, and why.
-    """
-    from pydantic import ValidationError
-
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise InvalidInput(f"{where}: {problem['msg']}", hint=f"see help(sbf_kernel.operations.{kind.__name__})") from error
 
 
 def _as_id(ref: Any) -> UUID | None:

@@ -129,7 +129,7 @@ async def watch(runtime: Runtime, principal: Principal, source_ids: tuple[UUID, 
         while open_ids:
             source_id, event = await anext(events)
             if event is None:  # its work has ended
-                open_ids.discard(source_id)  # type: ignore[arg-type]
+                open_ids.discard(source_id)
             else:
                 yield event
                 added += event.chunk_count if event.stage == "stored" else 0

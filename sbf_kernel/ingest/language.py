@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 4_000
 """Characters that decide."""
-CONFIDENCE = 0.5
+CONFIDENCE = 0.75
 """Below it (short titles, tables of numbers, code) the text counts as the default language."""
 DEFAULT = "en"
 

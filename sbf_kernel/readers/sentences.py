@@ -92,7 +92,7 @@ def sentences(text: str, start: int = 0, end: int | None = None) -> list[tuple[i
         kind = match.lastgroup
         if kind in ("gap", "item"):
             cut = match.start()
-        elif (_full_ends if kind == "full" else _stop_ends)(text, match, begin, end, cased):
+        elif _full_ends(text, match, end) if kind == "full" else _stop_ends(text, match, begin, end, cased):
             cut = match.end()
         else:
             continue
@@ -111,7 +111,7 @@ def _add(spans: list[tuple[int, int]], text: str, begin: int, cut: int) -> int:
     return max(begin, cut)
 
 
-def _full_ends(text: str, match: re.Match[str], begin: int, end: int, cased: bool) -> bool:
+def _full_ends(text: str, match: re.Match[str], end: int) -> bool:
     """Whether a full stop of a script that needs no blank after it (。！？।) ends a sentence."""
     after = match.end()
     quoted = len(match.group()) > 1 and text[after - 1] in "」』）】》〉”’\""

@@ -174,9 +174,11 @@ def report(rows: list[dict[str, Any]]) -> str:
     right = sum(row["right"] for row in rows)
     lines += [
         "",
-        f"{right} of {len(rows)} files end as a person expects; {count - len(missed)} of {count} needles "
-        f"found ({(count - len(missed)) / max(count, 1):.1%}). Slowest {max(r['wall'] for r in rows):.1f} s, "
-        f"largest {max(r.get('mb', 0) for r in rows):.0f} MB, 2 shared cores.",
+        (
+            f"{right} of {len(rows)} files end as a person expects; {count - len(missed)} of {count} needles "
+            f"found ({(count - len(missed)) / max(count, 1):.1%}). Slowest {max(r['wall'] for r in rows):.1f} s, "
+            f"largest {max(r.get('mb', 0) for r in rows):.0f} MB, 2 shared cores."
+        ),
     ]
     lines += ["", *(f"- missed in `{file}`: {re.sub(r'[|]', '', gap)}" for file, gap in missed)]
     return "\n".join(lines).rstrip() + "\n"

@@ -27,7 +27,7 @@ from sbf_kernel.readers.detecting import (
     XLSX,
     detect,
 )
-from sbf_kernel.readers.reading import Block, BlockKind, Place, Reading, ReadingBuilder, clean_text
+from sbf_kernel.readers.reading import Block, BlockKind, Place, RawSource, Reading, ReadingBuilder, clean_text
 
 __all__ = ["Block", "BlockKind", "Place", "Reading", "ReadingBuilder", "clean_text", "detect", "media_types", "read"]
 
@@ -35,8 +35,8 @@ __all__ = ["Block", "BlockKind", "Place", "Reading", "ReadingBuilder", "clean_te
 class Reader(Protocol):
     """What every reader looks like."""
 
-    def __call__(self, content: bytes, name: str, password: str | None) -> Reading:
-        """Return the text of ``content``; ``name`` is for messages and hints only."""
+    def __call__(self, source: RawSource) -> Reading:
+        """Return the text of a source with its places."""
 
 
 _READERS: dict[str, str] = {
@@ -102,7 +102,7 @@ def read(content: bytes, *, name: str, media_type: str | None = None, password: 
         kind = detect(content, name, media_type)
         if kind in REFUSED:
             raise _refusal(kind, name)
-        reading = _reader(kind)(content, name, password)
+        reading = _reader(kind)(RawSource(content, name, password))
     except SourceError as error:
         error.details.setdefault("source", name)
         raise
@@ -118,7 +118,7 @@ def read(content: bytes, *, name: str, media_type: str | None = None, password: 
 
 def _reader(kind: str) -> Reader:
     module, function = _READERS[kind].split(":")
-    return cast(Reader, getattr(import_module(f"{__name__}.{module}"), function))
+    return cast("Reader", getattr(import_module(f"{__name__}.{module}"), function))
 
 
 def _refusal(kind: str, name: str) -> SourceError:

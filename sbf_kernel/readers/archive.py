@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import posixpath
+import struct
 import zipfile
 import zlib
 from typing import Final
@@ -39,7 +40,7 @@ class Archive:
         self._name = name
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(content))
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, struct.error) as error:
             raise SourceBroken(f"{name!r} is damaged: its container cannot be opened ({error})") from error
         members = self._zip.infolist()
         self._check(members)
@@ -83,7 +84,7 @@ class Archive:
         try:
             with self._zip.open(member) as stream:
                 data = stream.read(member.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
             raise SourceBroken(f"{self._name!r} is damaged: {found!r} cannot be unpacked ({error})") from error
         if len(data) > member.file_size:
             raise SourceTooLarge(f"{self._name!r} looks like a ZIP bomb: {found!r} is larger than it says")

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 from sbf_kernel.errors import SourceBroken, SourceEncrypted
 from sbf_kernel.readers.archive import Archive
 from sbf_kernel.readers.html import add_html, decode_html
-from sbf_kernel.readers.reading import Reading, ReadingBuilder, one_line
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder, one_line
 from sbf_kernel.readers.tree import Element, attribute, local, parse_xml, text_of
 
 _FONT_SCRAMBLING = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
 
-def read_epub(content: bytes, name: str, password: str | None) -> Reading:
+def read_epub(source: RawSource) -> Reading:
     """Read a book. A chapter file without a heading of its own gets its title from the table of contents.
 
     Raises
@@ -22,11 +22,11 @@ def read_epub(content: bytes, name: str, password: str | None) -> Reading:
     SourceEncrypted
         Its text is under digital rights management.
     """
-    archive = Archive(content, name)
-    _refuse_rights_management(archive, name)
-    container = _xml(archive, "META-INF/container.xml", name)
+    archive = Archive(source.content, source.name)
+    _refuse_rights_management(archive, source.name)
+    container = _xml(archive, "META-INF/container.xml", source.name)
     opf = next((attribute(node, "full-path") for node in container.iter() if local(node) == "rootfile"), "")
-    package = _xml(archive, opf, name)
+    package = _xml(archive, opf, source.name)
     folder = posixpath.dirname(opf)
     items: dict[str, tuple[str, str, str]] = {}
     facts: dict[str, str] = {}
@@ -45,7 +45,7 @@ def read_epub(content: bytes, name: str, password: str | None) -> Reading:
             items[attribute(node, "id")] = (path, attribute(node, "media-type"), attribute(node, "properties"))
         elif local(node) in names and node.text:
             facts.setdefault(names[local(node)], node.text)
-    labels = _contents(archive, items, name)
+    labels = _contents(archive, items, source.name)
     builder = ReadingBuilder()
     for node in package.iter():
         path, kind, properties = items.get(attribute(node, "idref"), ("", "", ""))

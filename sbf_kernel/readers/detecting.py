@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -201,13 +203,13 @@ _SAID: Final[dict[str, str]] = {
 _TEXT_KINDS: Final = frozenset({*_SUFFIXES.values(), *_SAID.values(), "application/jats+xml"})
 
 _HTML = re.compile(r"<!doctype\s+html|<html[\s>]", re.IGNORECASE)
-_HTML_PART = re.compile(r"<(?:head|body|title|meta|div|p|table|h[1-6]|ul|article|section|center|font)[\s>/]", re.I)
+_HTML_PART = re.compile(r"<(?:head|body|title|meta|div|p|table|h[1-6]|ul|article|section|center)[\s>/]", re.IGNORECASE)
 _JATS = re.compile(r"<(?:\w+:)?article\b[^>]*(?:article-type|dtd-version|mml|xlink)|JATS|NLM//DTD", re.IGNORECASE)
 _ROOT = re.compile(r"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 _SRT = re.compile(r"\d+\s*\n\s*\d{1,2}:\d\d:\d\d[,.]\d{1,3}\s*-->")
 _CUE = re.compile(r"(?:\d{1,3}:)?\d{1,2}:\d\d[.,]\d{1,3}[ \t]*-->[ \t]*(?:\d{1,3}:)?\d{1,2}:\d\d[.,]\d{1,3}")
 _MAIL = re.compile(
-    r"(?:Return-Path|Received|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|X-[\w-]+):", re.I
+    r"(?:Return-Path|Received|Delivered-To|From|To|Subject|Date|Message-ID|MIME-Version|X-[\w-]+):", re.IGNORECASE
 )
 _TEX = re.compile(r"^\s*\\(?:documentclass|documentstyle)\b|\\begin\{document\}", re.MULTILINE)
 
@@ -255,8 +257,9 @@ def _zip_kind(content: bytes) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = set(archive.namelist()[:10_000])
-            declared = archive.read("mimetype")[:80].decode("ascii", "replace").strip() if "mimetype" in names else ""
-    except Exception:  # a damaged directory; the reader for the guessed type will say so
+            declared = _member_head(archive, "mimetype") if "mimetype" in names else ""
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError, struct.error):
+        # A damaged directory; the reader for the guessed type will say so.
         return _broken_zip_kind(content)
     if declared.startswith((_ODF, EPUB)):
         return declared.removesuffix("-template")
@@ -266,6 +269,12 @@ def _zip_kind(content: bytes) -> str:
     return next(
         (kind for part, kind in parts if any(n.lstrip("/").lower().startswith(part) for n in names)), "application/zip"
     )
+
+
+def _member_head(archive: zipfile.ZipFile, name: str) -> str:
+    """Return the first bytes of a member, unpacking no more than that."""
+    with archive.open(name) as member:
+        return member.read(80).decode("ascii", "replace").strip()
 
 
 def _broken_zip_kind(content: bytes) -> str:

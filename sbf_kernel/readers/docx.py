@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sbf_kernel.errors import SourceBroken
 from sbf_kernel.readers.archive import Archive
 from sbf_kernel.readers.equations import equation_text
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.tree import Element, attribute, local
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _HEADING_STYLE = re.compile(
-    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|заголовок|标题|見出し)\s*(\d)", re.I
+    r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|overskrift|заголовок|标题|見出し)\s*(\d)", re.IGNORECASE
 )
 _NOTES: Final = (("footnotes", "footnote"), ("endnotes", "endnote"), ("comments", "comment"))
 _TRANSPARENT: Final = frozenset({
@@ -24,14 +26,14 @@ _DROPPED: Final = frozenset({
 })  # fmt: skip
 
 
-def read_docx(content: bytes, name: str, password: str | None) -> Reading:
+def read_docx(source: RawSource) -> Reading:
     """Read a Word document in the order of its body; notes and comments follow at the end."""
-    archive = Archive(content, name)
+    archive = Archive(source.content, source.name)
     main = next((path for kind, path in archive.relations("").values() if kind == "officeDocument"), "")
     main = main if main in archive else "word/document.xml"
     root = archive.xml(main)
     if root is None:
-        raise SourceBroken(f"{name!r} is damaged: it has no main document part")
+        raise SourceBroken(f"{source.name!r} is damaged: it has no main document part")
     relations = archive.relations(main)
     builder = ReadingBuilder()
     walk = _Walk(builder, _heading_styles(archive, relations), _list_styles(archive, relations))
@@ -176,10 +178,8 @@ class _Walk:
     def _rows(self, table: Element) -> list[list[str]]:
         rows: list[list[str]] = []
         for row in _through(table, "tr"):
-            cells: list[str] = []
-            for cell in _through(row, "tc"):
-                cells.append(" ".join(filter(None, (self._cell_part(part) for part in _through(cell, "p", "tbl")))))
-            rows.append(cells)
+            cells = [(self._cell_part(part) for part in _through(cell, "p", "tbl")) for cell in _through(row, "tc")]
+            rows.append([" ".join(filter(None, parts)) for parts in cells])
         return rows
 
     def _cell_part(self, part: Element) -> str:

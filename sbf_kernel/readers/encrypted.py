@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 from sbf_kernel.errors import MissingExtra, SourceBroken, SourceEncrypted
-from sbf_kernel.readers.reading import Reading
+
+if TYPE_CHECKING:
+    from sbf_kernel.readers.reading import RawSource, Reading
 
 
-def read_encrypted_office(content: bytes, name: str, password: str | None) -> Reading:
+def read_encrypted_office(source: RawSource) -> Reading:
     """Decrypt a DOCX, PPTX or XLSX with ``password`` and read what is inside.
 
     Raises
@@ -16,8 +19,8 @@ def read_encrypted_office(content: bytes, name: str, password: str | None) -> Re
     SourceEncrypted
         No password, or a wrong one.
     """
-    if not password:
-        raise SourceEncrypted(f"{name!r} is encrypted: it needs a password", source=name)
+    if not source.password:
+        raise SourceEncrypted(f"{source.name!r} is encrypted: it needs a source.password", source=source.name)
     try:
         import msoffcrypto  # type: ignore[import-untyped, unused-ignore]
         from msoffcrypto.exceptions import (  # type: ignore[import-untyped, unused-ignore]
@@ -28,17 +31,19 @@ def read_encrypted_office(content: bytes, name: str, password: str | None) -> Re
         )
     except ImportError as error:
         raise MissingExtra(
-            "reading Office files with a password needs msoffcrypto-tool", hint="pip install msoffcrypto-tool"
+            "reading Office files with a source.password needs msoffcrypto-tool", hint="pip install msoffcrypto-tool"
         ) from error
     plain = io.BytesIO()
     try:
-        file = msoffcrypto.OfficeFile(io.BytesIO(content))
-        file.load_key(password=password, verify_password=True)
+        file = msoffcrypto.OfficeFile(io.BytesIO(source.content))
+        file.load_key(password=source.password, verify_password=True)
         file.decrypt(plain)
     except (InvalidKeyError, DecryptionError) as error:
-        raise SourceEncrypted(f"{name!r} is encrypted: its password was wrong", source=name) from error
+        raise SourceEncrypted(
+            f"{source.name!r} is encrypted: its source.password was wrong", source=source.name
+        ) from error
     except (FileFormatError, ParseError) as error:
-        raise SourceBroken(f"{name!r} is damaged: its encryption cannot be read ({error})") from error
+        raise SourceBroken(f"{source.name!r} is damaged: its encryption cannot be read ({error})") from error
     from sbf_kernel.readers import read
 
-    return read(plain.getvalue(), name=name)
+    return read(plain.getvalue(), name=source.name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sbf_kernel.readers.tree import Element
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sbf_kernel.readers.tree import Element
 
 _SKIPPED: Final = frozenset({
     "rPr", "ctrlPr", "fPr", "sSupPr", "sSubPr", "sSubSupPr", "radPr", "naryPr", "dPr", "funcPr", "accPr", "barPr",

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import html as entities
 import re
-from collections.abc import Iterator
-from typing import Final, Unpack, cast
+from typing import TYPE_CHECKING, Final, Unpack, cast
 
 from sbf_kernel.readers.html_tables import table_rows
-from sbf_kernel.readers.reading import Reading, ReadingBuilder, Where
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder, Where
 from sbf_kernel.readers.text import decode
-from sbf_kernel.readers.tree import Element
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sbf_kernel.readers.tree import Element
 
 MAX_DEPTH: Final = 200
 """libxml2 drops what stands deeper than 255 levels; real pages stay under 100."""
@@ -27,8 +30,8 @@ _CHARSET = re.compile(rb"<meta[^>]{0,300}?charset\s*=\s*[\"']?\s*([\w.:-]+)", re
 _XML_ENCODING = re.compile(rb"\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]+)")
 _XML_HEAD = re.compile(r"\A\ufeff?\s*<\?xml[^>]*\?>")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)([^<>]*)>")
-_INVISIBLE = re.compile(r"<!--.*?-->|<(script|style|head|template|svg)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
-_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|table|section|article|pre|blockquote|dt|dd|hr)\b[^>]*>", re.I)
+_INVISIBLE = re.compile(r"<(?:!--|(script|style|head|template|svg)\b)", re.IGNORECASE)
+_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|tr|h[1-6]|table|section|article|pre|dt|dd|hr)\b[^>]*>", re.IGNORECASE)
 # Tags whose end may be left out: repeated openings follow each other, they do not nest.
 _FLAT = frozenset({
     "br", "hr", "img", "input", "meta", "link", "area", "base", "col", "embed", "source", "track", "wbr", "param",
@@ -47,16 +50,16 @@ _BLOCKS = frozenset({
     "main", "nav", "ol", "p", "section", "summary", "ul", "menu", "table", "tbody", "thead", "tfoot", "tr", "td",
     "th", "caption", "search"
 })  # fmt: skip
-_BOLD = re.compile(r"font-weight\s*:\s*(?:bold|[6-9]00)", re.I)
+_BOLD = re.compile(r"font-weight\s*:\s*(?:bold|[6-9]00)", re.IGNORECASE)
 _MARKER = re.compile(r"[•·▪●■◦–—*☐☑☒✓-]|\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]")
-_PART = re.compile(r"(?:part|item|chapter|section|article|note)\s+[\dIVXLC]+", re.I)
+_PART = re.compile(r"(?:part|item|chapter|section|article|note)\s+[\dIVXLC]+", re.IGNORECASE)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
-def read_html(content: bytes, name: str, password: str | None) -> Reading:
+def read_html(source: RawSource) -> Reading:
     """Read a web page: its main text, title, and what it says about itself (author, date, language …)."""
     builder = ReadingBuilder()
-    title, metadata = add_html(builder, decode_html(content))
+    title, metadata = add_html(builder, decode_html(source.content))
     return builder.build(title=title, media_type="text/html", metadata=metadata)
 
 
@@ -118,9 +121,29 @@ def is_hostile(markup: str) -> bool:
 
 
 def flat_text(markup: str) -> str:
-    """Return the text between tags, block tags as paragraph breaks, without building a tree."""
-    text = _BLOCK_TAG.sub("\n\n", _INVISIBLE.sub(" ", markup))
+    """Return the text between tags, block tags as paragraph breaks, without building a tree, in linear time."""
+    text = _BLOCK_TAG.sub("\n\n", _without_invisible(markup))
     return entities.unescape(re.sub(r"<[^<>]{0,10000}>", "", text))
+
+
+def _without_invisible(markup: str) -> str:
+    """Cut out comments, scripts and styles. What has no end is kept: looking for it again and again is quadratic."""
+    parts: list[str] = []
+    endless: set[str] = set()
+    lowered = markup.lower() if len(markup.lower()) == len(markup) else markup
+    place = 0
+    for match in _INVISIBLE.finditer(markup):
+        end = f"</{match[1].lower()}" if match[1] else "-->"
+        if match.start() < place or end in endless:
+            continue
+        found = lowered.find(end, match.end())
+        if found < 0:
+            endless.add(end)
+            continue
+        parts.append(markup[place : match.start()])
+        place = found + len(end)
+        place = markup.find(">", place) + 1 or place if match[1] else place
+    return " ".join([*parts, markup[place:]])
 
 
 def parse_html(markup: str) -> Element | None:
@@ -130,7 +153,7 @@ def parse_html(markup: str) -> Element | None:
     parser = html.HTMLParser(encoding="utf-8", huge_tree=False, remove_comments=True, remove_pis=True)
     data = markup.replace("\x00", "").encode("utf-8", "replace")
     try:
-        return cast(Element, html.document_fromstring(data, parser=parser))
+        return cast("Element", html.document_fromstring(data, parser=parser))
     except (etree.ParserError, etree.XMLSyntaxError):
         return None
 

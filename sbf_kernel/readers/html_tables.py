@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sbf_kernel.readers.tree import Element
+if TYPE_CHECKING:
+    from sbf_kernel.readers.tree import Element
 
 _MAX_SPAN: Final = 100
 """A browser clips colspan at 1000; more than 100 columns is no table a person reads."""
+_MAX_COLUMNS: Final = 500
 _LAYOUT_INSIDE: Final = ("table", "h1", "h2", "h3", "form", "article", "section", "nav", "ul", "ol", "pre", "p")
 _LONG_CELL: Final = 400
 """Characters. Cells of data tables are phrases; a cell with paragraphs is a page layout."""
@@ -81,6 +83,8 @@ def _cells(row: Element) -> list[str]:
         if cell.tag in ("td", "th"):
             cells.append(cell_text(cell))
             cells.extend("" for _ in range(_span(cell) - 1))
+        if len(cells) > _MAX_COLUMNS:
+            break
     return cells
 
 

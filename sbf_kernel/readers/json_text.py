@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import add_plain_text, decode
 
 _MAX_COLUMNS: Final = 60
@@ -13,30 +13,30 @@ _LONG: Final = 300
 """Characters. Records with texts this long are documents, not table rows."""
 
 
-def read_json(content: bytes, name: str, password: str | None) -> Reading:
+def read_json(source: RawSource) -> Reading:
     """Read a JSON document; text that is no JSON is read as text."""
     builder = ReadingBuilder()
-    text = decode(content)
+    text = decode(source.content)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         add_plain_text(builder, text)
     else:
         _add_value(builder, value)
-    return builder.build(title=name, media_type="application/json")
+    return builder.build(title=source.name, media_type="application/json")
 
 
-def read_jsonl(content: bytes, name: str, password: str | None) -> Reading:
+def read_jsonl(source: RawSource) -> Reading:
     """Read JSON Lines; a damaged line is kept as text, so that row numbers stay right."""
     builder = ReadingBuilder()
     records: list[Any] = []
-    for line in decode(content).splitlines():
+    for line in decode(source.content).splitlines():
         try:
             records.append(json.loads(line) if line.strip() else None)
         except (ValueError, RecursionError):
             records.append(line)
     add_records(builder, records)
-    return builder.build(title=name, media_type="application/x-ndjson")
+    return builder.build(title=source.name, media_type="application/x-ndjson")
 
 
 def _add_value(builder: ReadingBuilder, value: Any) -> None:

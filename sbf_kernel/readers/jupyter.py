@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sbf_kernel.errors import SourceBroken
 from sbf_kernel.readers.markdown import add_markdown
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import decode
 
 MAX_OUTPUT: Final = 20_000
@@ -17,14 +17,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)
 _PICTURE = re.compile(r"<(?:Figure size |matplotlib\.|IPython\.core\.display\.|Axes|AxesSubplot|seaborn\.)[^\n]*>$")
 
 
-def read_ipynb(content: bytes, name: str, password: str | None) -> Reading:
+def read_ipynb(source: RawSource) -> Reading:
     """Read a notebook: Markdown, code, and outputs as text; pictures and widgets are left out."""
     try:
-        notebook = json.loads(decode(content))
+        notebook = json.loads(decode(source.content))
     except (ValueError, RecursionError) as error:
-        raise SourceBroken(f"{name!r} is no notebook: its JSON is damaged ({error})"[:300]) from error
+        raise SourceBroken(f"{source.name!r} is no notebook: its JSON is damaged ({error})"[:300]) from error
     if not isinstance(notebook, dict):
-        raise SourceBroken(f"{name!r} is no notebook: it holds no cells")
+        raise SourceBroken(f"{source.name!r} is no notebook: it holds no cells")
     cells = notebook.get("cells")
     if cells is None:  # nbformat 3
         sheets = notebook.get("worksheets")

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import email
 import email.policy
-from collections.abc import Iterator
 from email.message import EmailMessage, Message
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from sbf_kernel.errors import SourceBroken, SourceError
 from sbf_kernel.readers.html import add_html
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import add_plain_text, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_DEPTH: Final = 2
 """A mail attached to a mail attached to a mail is read; deeper ones are named only."""
 MAX_ATTACHMENTS: Final = 100
+MAX_HEADER: Final = 10_000
+"""Characters."""
 _HEADERS: Final = ("From", "To", "Cc", "Date")
 
 
-def read_eml(content: bytes, name: str, password: str | None) -> Reading:
+def read_eml(source: RawSource) -> Reading:
     """Read a mail: subject as heading, sender, date, body (plain text before HTML), then attachments."""
-    return read_message(content, name, 0)
+    return read_message(source.content, source.name, 0)
 
 
 def read_message(content: bytes, name: str, depth: int) -> Reading:
@@ -72,11 +76,13 @@ def add_attachment(builder: ReadingBuilder, content: bytes, name: str, media_typ
 
 def _header(message: EmailMessage, key: str) -> str:
     """Return a header decoded; headers that break the rules raise in the standard library."""
+    raw = next((text for name, text in message.raw_items() if name.lower() == key.lower()), "")
+    if len(raw) > MAX_HEADER:
+        return decode(raw[:MAX_HEADER].encode("utf-8", "replace"))  # parsing it would take time without bound
     try:
         value = message.get(key)
         return str(value) if value is not None else ""
-    except Exception:
-        raw = next((text for name, text in message.raw_items() if name.lower() == key.lower()), "")
+    except Exception:  # noqa: BLE001 (it raises whatever its parser stumbles on)
         return str(raw).encode("utf-8", "replace").decode("utf-8", "replace")
 
 
@@ -109,7 +115,7 @@ def _leaves(message: Message) -> Iterator[EmailMessage]:
                 else ()
             )
         else:
-            yield cast(EmailMessage, part)
+            yield cast("EmailMessage", part)
 
 
 def _is_attachment(part: Message) -> bool:
@@ -138,5 +144,5 @@ def _filename(part: Message, number: int) -> str:
         return part.get_filename() or (
             f"message {number}.eml" if part.get_content_type() == "message/rfc822" else f"attachment {number}"
         )
-    except Exception:  # a name in an encoding that does not exist
+    except Exception:  # noqa: BLE001 (a name in an encoding that does not exist, a header without sense …)
         return f"attachment {number}"

@@ -9,9 +9,11 @@ rule has a guard: a page that would lose most of its prose keeps it.
 from __future__ import annotations
 
 import re
-from typing import Final
+from copy import deepcopy
+from typing import TYPE_CHECKING, Final
 
-from sbf_kernel.readers.tree import Element
+if TYPE_CHECKING:
+    from sbf_kernel.readers.tree import Element
 
 _NOT_MAIN_TAGS: Final = ("nav", "aside", "footer", "form", "dialog", "menu", "search")
 _NOT_MAIN_ROLES: Final = frozenset({
@@ -30,6 +32,7 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 _SENTENCE: Final = 50
 """Letters. Shorter texts are labels and teasers."""
+_HIDDEN_TAGS: Final = frozenset({"script", "style", "template", "noscript", "head", "svg"})
 _DATE_NAMES: Final = (
     "article:published_time",
     "date",
@@ -48,21 +51,23 @@ def main_parts(root: Element) -> list[Element]:
     The tree is changed. When the rules leave next to nothing of a page, the
     page is not an article, and its whole body is returned instead.
     """
-    from copy import deepcopy
-
     body = next(root.iter("body"), root)
     _drop_invisible(body)
-    everything = prose_length(body)
+    sizes = _Sizes(body)
+    everything = sizes.prose(body)
     spare = deepcopy(body)
-    _drop_clutter(body, everything)
-    parts = _marked_main(body) or [body]
+    _drop_clutter(body, sizes)
+    sizes = _Sizes(body)
+    parts = _marked_main(body, sizes) or [body]
     for part in parts:
-        _drop_link_lists(part)
+        _drop_link_lists(part, sizes)
+    sizes = _Sizes(body)
     if len(parts) == 1:
-        parts = _article_in(parts[0])
-    left = sum(prose_length(part) for part in parts)
+        parts = _article_in(parts[0], sizes)
+    left = sum(sizes.prose(part) for part in parts)
     if left < min(0.25 * everything, 2000) or left < 200 <= everything:
-        _drop_tags(spare, ("nav", "footer", "dialog"))
+        for element in list(spare.iter("nav", "footer", "dialog")):
+            _drop(element)
         return [spare]
     return parts
 
@@ -90,52 +95,125 @@ def page_facts(root: Element) -> tuple[str, dict[str, str]]:
     return title, {key: value for key, value in facts.items() if value}
 
 
-def prose_length(element: Element) -> int:
-    """Return the number of letters outside links and scripts: what a reader came for."""
-    return _lengths(element)[0]
+class _Sizes:
+    """How much text every element of a tree holds, counted in one pass: letters, because menus have numbers too.
 
+    ``prose`` counts letters outside links, ``linked`` inside them, and
+    ``sentences`` those outside links in texts of at least :data:`_SENTENCE` letters.
+    """
 
-def _lengths(element: Element) -> tuple[int, int]:
-    """Return the letters outside and inside links."""
-    from lxml import etree  # type: ignore[import-untyped, unused-ignore]
+    def __init__(self, root: Element) -> None:
+        from lxml import etree  # type: ignore[import-untyped, unused-ignore]
 
-    outside = inside = 0
-    depth = 0
-    skipping: Element | None = None
-    for event, node in etree.iterwalk(element, events=("start", "end")):
-        if event == "start":
-            if skipping is None and node.tag in ("script", "style", "template", "noscript", "head", "svg"):
-                skipping = node
-            depth += node.tag == "a"
-            text = node.text
-        else:
-            depth -= node.tag == "a"
-            if node is skipping:
-                skipping = None
-            text = node.tail if node is not element else None
-        if text and skipping is None:
-            count = len(_NO_LETTERS.sub("", text))
-            if depth:
-                inside += count
+        self._counts: dict[Element, tuple[int, int, int]] = {}
+        totals = [0, 0, 0]
+        starts: list[tuple[int, int, int]] = []
+        links = skipped = 0
+        for event, node in etree.iterwalk(root, events=("start", "end")):
+            hidden, link = node.tag in _HIDDEN_TAGS, node.tag == "a"
+            if event == "start":
+                starts.append((totals[0], totals[1], totals[2]))
+                skipped, links = skipped + hidden, links + link
+                text = node.text
             else:
-                outside += count
-    return outside, inside
+                skipped, links = skipped - hidden, links - link
+                before = starts.pop()
+                self._counts[node] = (totals[0] - before[0], totals[1] - before[1], totals[2] - before[2])
+                text = node.tail
+            letters = len(_NO_LETTERS.sub("", text)) if text and not skipped else 0
+            totals[1 if links else 0] += letters
+            totals[2] += letters if letters >= _SENTENCE and not links else 0
+
+    def prose(self, element: Element) -> int:
+        """Return the letters outside links: what a reader came for."""
+        return self._counts.get(element, (0, 0, 0))[0]
+
+    def linked(self, element: Element) -> int:
+        """Return the letters inside links."""
+        return self._counts.get(element, (0, 0, 0))[1]
+
+    def sentences(self, element: Element) -> int:
+        """Return the letters in sentences."""
+        return self._counts.get(element, (0, 0, 0))[2]
 
 
-def _article_in(part: Element) -> list[Element]:
+def _drop_invisible(body: Element) -> None:
+    for element in list(body.iter()):
+        if element is body or not isinstance(element.tag, str):
+            continue
+        style = element.get("style")
+        if element.get("hidden") is not None or (style and _HIDDEN.search(style)):
+            _drop(element)
+
+
+def _drop_clutter(body: Element, sizes: _Sizes) -> None:
+    """Drop what is marked as no main text, unless it holds a large share of the page's prose."""
+    everything = sizes.prose(body)
+    for element in list(body.iter()):
+        if element is body or not isinstance(element.tag, str) or element.getparent() is None:
+            continue
+        sure = element.tag in _NOT_MAIN_TAGS or element.get("role") in _NOT_MAIN_ROLES
+        sure = sure or (element.tag == "header" and next(element.iterancestors("article", "main"), None) is None)
+        named = f"{element.get('class') or ''} {element.get('id') or ''}"
+        if not sure and (element.tag in {"body", "main", "article", "html"} or not _NAMED_CLUTTER.search(named)):
+            continue
+        prose, linked = sizes.prose(element), sizes.linked(element)
+        if prose > 0.1 * everything and next(element.iter("h1", "main"), None) is not None:
+            continue
+        limit = 0.3 if sure or linked > prose else 0.1
+        if prose <= max(limit * everything, 40):
+            _drop(element)
+
+
+def _marked_main(body: Element, sizes: _Sizes) -> list[Element]:
+    """Return what the page marks as its main part, when that holds most of the prose that is left."""
+    prose = sizes.prose(body)
+    mains = [
+        element
+        for element in body.iter("main", "div", "section")
+        if element.tag == "main" or element.get("role") == "main"
+    ]
+    articles = [element for element in body.iter("article") if next(element.iterancestors("article"), None) is None]
+    for group in (mains, articles):
+        lengths = [sizes.prose(element) for element in group]
+        if group and max(lengths) > 0.8 * sum(lengths) and max(lengths) > 0.4 * prose:
+            return [group[lengths.index(max(lengths))]]
+        if group and sum(lengths) > 0.5 * prose:
+            return [element for element in group if next(element.iterancestors("main"), None) is None] or group
+    return []
+
+
+def _drop_link_lists(part: Element, sizes: _Sizes) -> None:
+    """Drop lists and divisions that are nearly all links: menus without the name.
+
+    Unless they are most of the part: then it is a list, not an article.
+    """
+    menus: set[Element] = set()
+    dropped = 0
+    for element in part.iter("ul", "ol", "div", "section", "p"):
+        prose, linked = sizes.prose(element), sizes.linked(element)
+        if element is part or linked <= 4 * prose or not menus.isdisjoint(element.iterancestors()):
+            continue
+        links = sum(1 for _ in element.iter("a"))
+        if links > 2 and linked / links < 120 and next(element.iter("h1", "th"), None) is None:
+            menus.add(element)
+            dropped += linked
+    if dropped < 0.6 * (sizes.prose(part) + sizes.linked(part)):
+        for element in menus:
+            _drop(element)
+
+
+def _article_in(part: Element, sizes: _Sizes) -> list[Element]:
     """Return the smallest element that holds nearly all sentences of ``part``, after the page's first heading.
 
     What surrounds it are teasers, offers and video lists. Pages of short
     pieces (tables, lists, reference manuals) stay whole: there, what would be
     left out is more than a fifth of the prose.
     """
-    sentences, prose = _sentences(part), prose_length(part)
     found = part
-    while sentences > 600:
-        inner = next(
-            (child for child in found if isinstance(child.tag, str) and _sentences(child) > 0.95 * sentences), None
-        )
-        if inner is None or prose_length(inner) < 0.8 * prose:
+    while sizes.sentences(part) > 600:
+        inner = next((child for child in found if sizes.sentences(child) > 0.95 * sizes.sentences(part)), None)
+        if inner is None or sizes.prose(inner) < 0.8 * sizes.prose(part):
             break
         found = inner
     return [found] if found is part else [*_before(part, found), found]
@@ -163,21 +241,6 @@ def _folded(text: str) -> str:
     return _NO_LETTERS.sub("", text).casefold()
 
 
-def _sentences(element: Element) -> int:
-    """Return the letters in texts of at least :data:`_SENTENCE` letters outside links."""
-    total = 0
-    for node in element.iter():
-        if node.tag == "a" or not isinstance(node.tag, str) or node.tag in ("script", "style", "noscript", "template"):
-            texts = [node.tail] if node is not element else []
-        else:
-            texts = [node.text, node.tail if node is not element else None]
-        for text in texts:
-            if text and len(text) >= _SENTENCE:
-                letters = len(_NO_LETTERS.sub("", text))
-                total += letters if letters >= _SENTENCE else 0
-    return total
-
-
 def _in_head(title: Element) -> bool:
     parent = title.getparent()
     return parent is not None and parent.tag in ("head", "html")
@@ -195,75 +258,3 @@ def _drop(element: Element) -> None:
         else:
             before.tail = (before.tail or "") + " " + element.tail
     parent.remove(element)
-
-
-def _drop_tags(body: Element, tags: tuple[str, ...]) -> None:
-    for element in list(body.iter(*tags)):
-        _drop(element)
-
-
-def _drop_invisible(body: Element) -> None:
-    for element in list(body.iter()):
-        if element is body or not isinstance(element.tag, str):
-            continue
-        style = element.get("style")
-        if element.get("hidden") is not None or (style and _HIDDEN.search(style)):
-            _drop(element)
-
-
-def _drop_clutter(body: Element, everything: int) -> None:
-    """Drop what is marked as no main text, unless it holds a large share of the page's prose."""
-    for element in list(body.iter()):
-        if element is body or not isinstance(element.tag, str) or element.getparent() is None:
-            continue
-        sure = element.tag in _NOT_MAIN_TAGS or element.get("role") in _NOT_MAIN_ROLES
-        sure = sure or (element.tag == "header" and next(element.iterancestors("article", "main"), None) is None)
-        named = f"{element.get('class') or ''} {element.get('id') or ''}"
-        if not sure and (element.tag in ("body", "main", "article", "html") or not _NAMED_CLUTTER.search(named)):
-            continue
-        if next(element.iter("h1", "main"), None) is not None and prose_length(element) > 0.1 * everything:
-            continue
-        prose, linked = _lengths(element)
-        limit = 0.3 if sure or linked > prose else 0.1
-        if prose <= max(limit * everything, 40):
-            _drop(element)
-
-
-def _marked_main(body: Element) -> list[Element]:
-    """Return what the page marks as its main part, when that holds most of the prose that is left."""
-    prose = prose_length(body)
-    mains = [
-        element
-        for element in body.iter("main", "div", "section")
-        if element.tag == "main" or element.get("role") == "main"
-    ]
-    articles = [element for element in body.iter("article") if next(element.iterancestors("article"), None) is None]
-    for group in (mains, articles):
-        lengths = [prose_length(element) for element in group]
-        if group and max(lengths) > 0.8 * sum(lengths) and max(lengths) > 0.4 * prose:
-            return [group[lengths.index(max(lengths))]]
-        if group and sum(lengths) > 0.5 * prose:
-            return [element for element in group if next(element.iterancestors("main"), None) is None] or group
-    return []
-
-
-def _drop_link_lists(part: Element) -> None:
-    """Drop lists and divisions that are nearly all links: menus without the name.
-
-    Unless they are most of the part: then it is a list, not an article.
-    """
-    menus: list[Element] = []
-    dropped = 0
-    for element in part.iter("ul", "ol", "div", "section", "p"):
-        if element is part or any(menu in menus for menu in element.iterancestors()):
-            continue
-        links = sum(1 for _ in element.iter("a"))
-        if links < 3 or next(element.iter("h1"), None) is not None or next(element.iter("th"), None) is not None:
-            continue
-        prose, linked = _lengths(element)
-        if linked > 4 * prose and linked / links < 120:
-            menus.append(element)
-            dropped += linked
-    if dropped < 0.6 * sum(_lengths(part)):
-        for element in menus:
-            _drop(element)

@@ -10,35 +10,35 @@ import html
 import re
 from dataclasses import dataclass, field
 
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import decode
 
-_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$")
-_ATX = re.compile(r"\s{0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*$")
+_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})(.*)$")
+_ATX = re.compile(r"\s{0,3}(#{1,6})(?:[ \t]+(.*))?$")
 _SETEXT = re.compile(r"\s{0,3}(=+|-{2,})[ \t]*$")
 _RULE = re.compile(r"\s{0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?=\S)")
-_TABLE_RULE = re.compile(r"\s{0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_TABLE_RULE = re.compile(r"\s{0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*(?:\|[ \t]*)?$")
 _CELL_BREAK = re.compile(r"(?<!\\)\|")
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_FACT = re.compile(r"^([A-Za-z][\w -]{0,40}):[ \t]*(.+)$", re.MULTILINE)
 
-_CODE_SPAN = re.compile(r"(`+)([^`\n]+?)\1(?!`)")
-_TARGET = r"(?:\([^()\n]{0,2000}(?:\([^()\n]{0,500}\))?[^()\n]{0,500}\)|\[[^\]\n]{0,500}\])"
+_CODE_SPAN = re.compile(r"(?<!`)(`{1,9})(?!`)([^`\n]+)\1(?!`)")
+_TARGET = r"(?:\([^()\n]{0,2000}(?:\([^()\n]{0,500}\)[^()\n]{0,500})?\)|\[[^\]\n]{0,500}\])"
 _IMAGE = re.compile(r"!\[([^\[\]\n]{0,1000})\]" + _TARGET)
 _LINK = re.compile(r"\[([^\[\]\n]{0,1000})\]" + _TARGET)
 _DEFINITION = re.compile(r"\s{0,3}\[(?!\^)[^\]\n]{1,500}\]:[ \t]+\S+(?:[ \t]+[\"'(].*[\"')])?[ \t]*$")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^\s<>]{1,2000})>")
-_TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>\n]{0,2000})?/?>|<!--.{0,20000}?-->", re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z][\w-]*(?:\s[^<>\n]{0,2000})?/?>")
 _STRONG = re.compile(r"(\*\*\*|\*\*|\*|~~)(?=[^\s*])([^*~\n]{1,2000}?)(?<=\S)\1")
 _UNDERSCORE = re.compile(r"(?<![\w_])(__|_)(?=[^\s_])([^_\n]{1,2000}?)(?<=\S)\1(?![\w_])")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
-def read_markdown(content: bytes, name: str, password: str | None) -> Reading:
+def read_markdown(source: RawSource) -> Reading:
     """Read a Markdown file; the title is the front matter's, else the first heading."""
     builder = ReadingBuilder()
-    text = decode(content).replace("\r\n", "\n").replace("\r", "\n")
+    text = decode(source.content).replace("\r\n", "\n").replace("\r", "\n")
     metadata: dict[str, str] = {}
     front = _FRONT.match(text.lstrip("\ufeff"))
     if front:
@@ -72,10 +72,19 @@ def inline_text(text: str) -> str:
     text = _CODE_SPAN.sub(keep, text.replace("\x00", ""))
     text = _ESCAPE.sub(lambda match: keep(_Literal(match.group(1))), text)  # type: ignore[arg-type]
     text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
-    text = _TAG.sub("", _AUTOLINK.sub(r"\1", text))
+    text = _TAG.sub("", _AUTOLINK.sub(r"\1", _without_comments(text)))
     for _ in range(2):  # emphasis inside emphasis
         text = _UNDERSCORE.sub(r"\2", _STRONG.sub(r"\2", text))
     return re.sub(r"\x00(\d+)\x00", lambda match: kept[int(match.group(1))], html.unescape(text))
+
+
+def _without_comments(text: str) -> str:
+    parts: list[str] = []
+    place = 0
+    while (start := text.find("<!--", place)) >= 0 and (end := text.find("-->", start)) >= 0:
+        parts.append(text[place:start])
+        place = end + 3
+    return "".join([*parts, text[place:]])
 
 
 class _Literal:
@@ -131,7 +140,7 @@ def _take(state: _State, line: str) -> None:
             state.lines.append(line)
         return
     fence = _FENCE.match(line)
-    if fence:
+    if fence and not (fence[1][0] == "`" and "`" in fence[2]):
         state.flush()
         state.fence, state.kind = fence.group(1), "code"
         return
@@ -150,7 +159,9 @@ def _take_text(state: _State, line: str) -> None:
         return
     atx = _ATX.match(line)
     if atx:
-        state.heading(atx.group(2) or "", len(atx.group(1)))
+        title = (atx.group(2) or "").rstrip()
+        bare = title.rstrip("#")
+        state.heading(bare if bare.endswith((" ", "\t")) or not bare else title, len(atx.group(1)))
     elif state.kind == "paragraph" and state.lines and _SETEXT.match(line) and "|" not in state.lines[-1]:
         title, state.lines = " ".join(state.lines), []
         state.heading(title, 1 if "=" in line else 2)
@@ -185,7 +196,7 @@ def _take_item(state: _State, line: str) -> None:
 
 
 def _go_on_with_list(state: _State, line: str) -> None:
-    """A line inside a list: lazy continuation, or the end of the list after a blank line."""
+    """Take a line inside a list: lazy continuation, or the end of the list after a blank line."""
     if state.lines[-1] or line.startswith("  "):
         while state.lines and not state.lines[-1]:
             state.lines.pop()

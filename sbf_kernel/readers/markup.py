@@ -8,7 +8,7 @@ from typing import Final
 from sbf_kernel.errors import SourceBroken
 from sbf_kernel.readers.html import add_html, decode_html, flat_text
 from sbf_kernel.readers.html_tables import tidy
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import add_plain_text
 from sbf_kernel.readers.tree import Element, attribute, local, parse_xml
 
@@ -33,15 +33,15 @@ _MARKUP_INSIDE = re.compile(r"</?(?:p|br|div|a|ul|ol|li|h\d|b|i|em|strong|table|
 MAX_DEPTH: Final = 250
 
 
-def read_xml(content: bytes, name: str, password: str | None) -> Reading:
+def read_xml(source: RawSource) -> Reading:
     """Read any XML document."""
-    root = _root(content, name)
+    root = _root(source.content, source.name)
     builder = ReadingBuilder()
     tag = local(root).lower()
     if tag in ("rss", "feed", "rdf"):
         title = _add_feed(builder, root)
     elif tag == "html":
-        title, _ = add_html(builder, decode_html(content))
+        title, _ = add_html(builder, decode_html(source.content))
     elif any(local(node) in _SECTIONS for node in root.iter()) and any(local(n) in ("p", "para") for n in root.iter()):
         title = _add_article(builder, root)
     else:
@@ -52,9 +52,9 @@ def read_xml(content: bytes, name: str, password: str | None) -> Reading:
     return builder.build(title=title, media_type="application/xml")
 
 
-def read_jats(content: bytes, name: str, password: str | None) -> Reading:
+def read_jats(source: RawSource) -> Reading:
     """Read a journal article in the Journal Article Tag Suite (NISO Z39.96)."""
-    root = _root(content, name)
+    root = _root(source.content, source.name)
     builder = ReadingBuilder()
     title = _add_article(builder, root)
     return builder.build(title=title, media_type="application/jats+xml", metadata=_jats_facts(root))
@@ -154,11 +154,9 @@ class _Walk:
                 self.visit(child, level + 1)
 
     def _table(self, table: Element) -> None:
-        rows: list[list[str]] = []
-        for row in table.iter():
-            if local(row) in ("tr", "row"):
-                rows.append([_inline(cell) for cell in row if local(cell) in ("td", "th", "entry")])
-        self._builder.table(tidy(rows))
+        rows = [row for row in table.iter() if local(row) in ("tr", "row")]
+        cells = [[_inline(cell) for cell in row if local(cell) in ("td", "th", "entry")] for row in rows]
+        self._builder.table(tidy(cells))
 
 
 _BLOCKS_INSIDE: Final = frozenset({

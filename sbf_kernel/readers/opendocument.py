@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceEncrypted
+from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceEncrypted, SourceTooLarge
 from sbf_kernel.readers.archive import Archive
-from sbf_kernel.readers.reading import Reading, ReadingBuilder, Where
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder, Where
 from sbf_kernel.readers.tree import Element, attribute, local
-from sbf_kernel.readers.workbooks import add_sheet
+from sbf_kernel.readers.workbooks import MAX_CELLS, add_sheet
 
 _ODF: Final = "application/vnd.oasis.opendocument."
 _MAX_REPEATS: Final = 1_000
@@ -19,29 +19,29 @@ _SKIPPED: Final = frozenset({
 })  # fmt: skip
 
 
-def read_odt(content: bytes, name: str, password: str | None) -> Reading:
+def read_odt(source: RawSource) -> Reading:
     """Read an ODT document: headings, paragraphs, lists, tables, notes, comments."""
-    archive, body = _body(content, name)
+    archive, body = _body(source.content, source.name)
     builder = ReadingBuilder()
     _Walk(builder).blocks(body)
     return _built(builder, archive, "text")
 
 
-def read_ods(content: bytes, name: str, password: str | None) -> Reading:
+def read_ods(source: RawSource) -> Reading:
     """Read an ODS workbook: one block per row, with sheet and row number."""
-    archive, body = _body(content, name)
+    archive, body = _body(source.content, source.name)
     builder = ReadingBuilder()
     for table in body.iter():
         if local(table) == "table" and "table" in str(table.tag).partition("}")[0]:
             add_sheet(builder, attribute(table, "name"), _sheet_rows(table))
     if builder.empty:
-        raise SourceEmpty(f"{name!r} is a workbook without any filled cell", source=name)
+        raise SourceEmpty(f"{source.name!r} is a workbook without any filled cell", source=source.name)
     return _built(builder, archive, "spreadsheet")
 
 
-def read_odp(content: bytes, name: str, password: str | None) -> Reading:
+def read_odp(source: RawSource) -> Reading:
     """Read an ODP presentation: slides as pages, with notes."""
-    archive, body = _body(content, name)
+    archive, body = _body(source.content, source.name)
     builder = ReadingBuilder()
     pages = [node for node in body.iter() if local(node) == "page"]
     for number, page in enumerate(pages, 1):
@@ -162,6 +162,7 @@ def _sheet_rows(table: Element) -> list[tuple[int, list[str]]]:
     """Return row number and cells, repeated ones counted and those with text spelt out."""
     rows: list[tuple[int, list[str]]] = []
     number = 1
+    cells_read = 0
     for row in table.iter():
         if local(row) != "table-row":
             continue
@@ -173,6 +174,9 @@ def _sheet_rows(table: Element) -> list[tuple[int, list[str]]]:
         while cells and not cells[-1]:
             cells.pop()
         times = _count(row, "number-rows-repeated")
+        cells_read += len(cells) * min(times, _MAX_REPEATS)
+        if cells_read > MAX_CELLS:
+            raise SourceTooLarge(f"a table holds more than {MAX_CELLS:,} cells")
         rows.extend((number + step, cells) for step in range(min(times, _MAX_REPEATS) if cells else 0))
         number += times
     return rows

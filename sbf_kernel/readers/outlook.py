@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sbf_kernel.errors import SourceBroken
 from sbf_kernel.readers.html import add_html, decode_html
 from sbf_kernel.readers.mail import MAX_ATTACHMENTS, add_attachment
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import add_plain_text, decode
 
 if TYPE_CHECKING:
@@ -20,20 +20,20 @@ _LONG_NAME, _SHORT_NAME, _DATA = "3707", "3704", "3701"
 _RTF_PREFIX: Final = (
     rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans Serif"
     rb"SymbolArialTimes New RomanCourier{\colortbl\red0\green0\blue0"
-    + b"\r\n"
-    + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
+    b"\r\n"
+    rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
 """The dictionary every compressed RTF starts from ([MS-OXRTFCP] 2.1.2.1)."""
 
 
-def read_msg(content: bytes, name: str, password: str | None) -> Reading:
+def read_msg(source: RawSource) -> Reading:
     """Read an Outlook message: subject, people, body (plain, HTML or RTF), attachments."""
     import olefile  # type: ignore[import-untyped, unused-ignore]
 
     try:
-        ole = olefile.OleFileIO(io.BytesIO(content))
+        ole = olefile.OleFileIO(io.BytesIO(source.content))
     except (OSError, ValueError, IndexError) as error:
-        raise SourceBroken(f"{name!r} is damaged: {error}") from error
+        raise SourceBroken(f"{source.name!r} is damaged: {error}") from error
     with ole:
         builder = ReadingBuilder()
         subject = _string(ole, "", _SUBJECT)

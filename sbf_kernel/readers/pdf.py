@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise, takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from sbf_kernel.errors import SourceBroken, SourceEncrypted, SourceHasNoText, SourceTooLarge
 from sbf_kernel.readers.pdf_layout import Line, page_lines
-from sbf_kernel.readers.reading import Reading, ReadingBuilder, one_line
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pypdfium2 import PdfDocument  # type: ignore[import-untyped, unused-ignore]
 
 MAX_PAGES: Final = 5_000
@@ -32,7 +33,7 @@ _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+[A-Z\u00c0-\
 _NAMED = re.compile(
     r"(?:abstract|introduction|background|related work|methods?|results|discussion|conclusions?|"
     r"references|bibliography|acknowledge?ments?|appendix(?: [A-Z])?|contents|summary)",
-    re.I,
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _SOFT: Final = "\u00ad"
@@ -43,7 +44,7 @@ _CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff65]")
 _FIRST_PART = re.compile(r"[^\W\d_]+")
 
 
-def read_pdf(content: bytes, name: str, password: str | None) -> Reading:
+def read_pdf(source: RawSource) -> Reading:
     """Read a PDF.
 
     Raises
@@ -55,13 +56,13 @@ def read_pdf(content: bytes, name: str, password: str | None) -> Reading:
     SourceBroken, SourceTooLarge
         pdfium cannot open it; more than :data:`MAX_PAGES` pages.
     """
-    document = _open(content, name, password)
+    document = _open(source)
     try:
         if len(document) > MAX_PAGES:
-            raise SourceTooLarge(f"{name!r} has {len(document)} pages; the limit is {MAX_PAGES}")
-        pages = _all_lines(document, name)
+            raise SourceTooLarge(f"{source.name!r} has {len(document)} pages; the limit is {MAX_PAGES}")
+        pages = _all_lines(document, source.name)
         if not any(line.text.strip() for lines in pages for line in lines):
-            raise SourceHasNoText(_no_text_message(document, name))
+            raise SourceHasNoText(_no_text_message(document, source.name))
         outline = _outline(document)
         facts = document.get_metadata_dict(skip_empty=True)
         count = len(document)
@@ -74,33 +75,34 @@ def read_pdf(content: bytes, name: str, password: str | None) -> Reading:
     return builder.build(title=title, media_type="application/pdf", pages=count, metadata=metadata)
 
 
-def _open(content: bytes, name: str, password: str | None) -> PdfDocument:
+def _open(source: RawSource) -> PdfDocument:
     import pypdfium2  # type: ignore[import-untyped, unused-ignore]
     from pypdfium2.raw import FPDF_ERR_PASSWORD  # type: ignore[import-untyped, unused-ignore]
 
-    start = content.find(b"%PDF-", 0, 1024)
+    start = source.content.find(b"%PDF-", 0, 1024)
     try:
-        document = pypdfium2.PdfDocument(content[max(start, 0) :], password=password)
+        document = pypdfium2.PdfDocument(source.content[max(start, 0) :], password=source.password)
         len(document)
         return document
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == FPDF_ERR_PASSWORD or "password" in str(error).lower():
-            said = "its password was wrong" if password else "it needs a password"
-            raise SourceEncrypted(f"{name!r} is encrypted: {said}", source=name) from error
-        raise SourceBroken(f"{name!r} is damaged: no PDF reader can open it ({error})", source=name) from error
+            said = "its password was wrong" if source.password else "it needs a password"
+            raise SourceEncrypted(f"{source.name!r} is encrypted: {said}") from error
+        raise SourceBroken(f"{source.name!r} is damaged: pdfium cannot open it ({error})") from error
 
 
 def _all_lines(document: PdfDocument, name: str) -> list[list[Line]]:
+    from pypdfium2 import PdfiumError
+
     pages: list[list[Line]] = []
     total = 0
     for index in range(len(document)):
         try:
             page = document[index]
-        except Exception:  # one bad page must not lose the others
-            pages.append([])
-            continue
-        lines = page_lines(page)
-        page.close()
+            lines = page_lines(page)
+            page.close()
+        except PdfiumError:  # one bad page must not lose the others
+            lines = []
         total += sum(len(line.text) for line in lines)
         if total > MAX_CHARS:
             raise SourceTooLarge(f"{name!r} holds more than {MAX_CHARS:,} characters")
@@ -109,19 +111,22 @@ def _all_lines(document: PdfDocument, name: str) -> list[list[Line]]:
 
 
 def _no_text_message(document: PdfDocument, name: str) -> str:
+    from pypdfium2 import PdfiumError
     from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
     for index in range(min(len(document), 5)):
         try:
             if any(True for _ in document[index].get_objects(filter=[FPDF_PAGEOBJ_IMAGE], max_depth=3)):
                 return f"{name!r} has no text layer: its {len(document)} page(s) are pictures"
-        except Exception:  # a page that cannot be looked at is no picture
+        except PdfiumError:  # a page that cannot be looked at is no picture
             continue
     return f"{name!r} has no text: its {len(document)} page(s) are blank or drawn"
 
 
 def _outline(document: PdfDocument) -> dict[int, dict[str, int]]:
     """Return the bookmarks: page index → folded title → level 1…6."""
+    from pypdfium2 import PdfiumError
+
     found: dict[int, dict[str, int]] = {}
     try:
         for count, mark in enumerate(document.get_toc(max_depth=6)):
@@ -131,7 +136,7 @@ def _outline(document: PdfDocument) -> dict[int, dict[str, int]]:
                 found.setdefault(index, {})[_folded(mark.get_title())] = mark.level + 1
             if count > 5000:
                 break
-    except Exception:  # a broken outline is no reason to lose the text
+    except (PdfiumError, ValueError):  # a broken outline is no reason to lose the text
         return {}
     return found
 

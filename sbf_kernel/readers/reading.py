@@ -31,9 +31,9 @@ _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "
 
 
 def clean_text(text: str, *, keep_spaces: bool = False) -> str:
-    """Normalise text once, before any offset is counted.
+    r"""Normalise text once, before any offset is counted.
 
-    NFC, ``\\n`` line ends, Latin ligatures spelt out, no control or invisible
+    NFC, ``\n`` line ends, Latin ligatures spelt out, no control or invisible
     characters and no surrogates; runs of blanks become one and line ends lose
     theirs, unless ``keep_spaces`` (code, tables). Cleaning twice changes nothing.
 
@@ -54,6 +54,16 @@ def clean_text(text: str, *, keep_spaces: bool = False) -> str:
 def one_line(text: str) -> str:
     """Return ``text`` cleaned, with every run of white space as one blank: titles, headings, table cells."""
     return " ".join(clean_text(text).split())
+
+
+@dataclass(frozen=True, slots=True)
+class RawSource:
+    """What a reader is given: bytes, and what somebody knows about them."""
+
+    content: bytes
+    name: str
+    """File name or title; for messages and hints only."""
+    password: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Where(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A structural unit: ``text[start:end]`` is one heading, paragraph, table row …"""
+    """A structural unit: ``text[start:end]`` is one heading, one paragraph, one table row and so on."""
 
     start: int
     end: int

@@ -1,8 +1,8 @@
-"""Rich Text Format: a small tokenizer, because code pages change with the font in mid-sentence.
+r"""Rich Text Format: a small tokenizer, because code pages change with the font in mid-sentence.
 
 Follows the RTF 1.9.1 specification for what carries text: groups that are
-destinations are skipped, ``\\'xx`` bytes are decoded in the code page of the
-current font, ``\\uN`` characters replace the fallback that follows them.
+destinations are skipped, ``\'xx`` bytes are decoded in the code page of the
+current font, ``\uN`` characters replace the fallback that follows them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sbf_kernel.errors import SourceBroken, SourceTooLarge
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 
 _TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|([^\\{}\r\n]+)"
 )
 _CHARSETS: Final = {
-    0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "cp950", 161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257",
+    0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "cp950",
+    161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257",
     204: "cp1251", 222: "cp874", 238: "cp1250", 254: "cp437", 255: "cp850",
 }  # fmt: skip
 _SKIPPED: Final = frozenset(
@@ -73,13 +74,13 @@ class _Text:
     in_table: bool = False
 
 
-def read_rtf(content: bytes, name: str, password: str | None) -> Reading:
+def read_rtf(source: RawSource) -> Reading:
     """Read an RTF document: paragraphs, headings by outline level, table rows."""
-    if b"{\\rtf" not in content[:200]:
-        raise SourceBroken(f"{name!r} is no RTF document")
+    if b"{\\rtf" not in source.content[:200]:
+        raise SourceBroken(f"{source.name!r} is no RTF document")
     builder = ReadingBuilder()
-    add_rtf(builder, content[content.index(b"{\\rtf") :])
-    return builder.build(media_type="application/rtf", title=_info_title(content))
+    add_rtf(builder, source.content[source.content.index(b"{\\rtf") :])
+    return builder.build(media_type="application/rtf", title=_info_title(source.content))
 
 
 def add_rtf(builder: ReadingBuilder, content: bytes) -> None:
@@ -116,7 +117,7 @@ def add_rtf(builder: ReadingBuilder, content: bytes) -> None:
 
 
 def _without_binary(content: bytes) -> bytes:
-    """Drop \\binN data, which may hold braces."""
+    r"""Drop \binN data, which may hold braces."""
     if b"\\bin" not in content:
         return content
     parts: list[bytes] = []

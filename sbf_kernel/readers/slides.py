@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
 
 from sbf_kernel.errors import SourceBroken
 from sbf_kernel.readers.archive import Archive
 from sbf_kernel.readers.docx import core_facts
 from sbf_kernel.readers.equations import equation_text
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.tree import Element, attribute, local
 from sbf_kernel.readers.workbooks import number_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TITLES: Final = ("title", "ctrTitle")
 _FURNITURE: Final = ("sldNum", "ftr", "hdr", "dt")
 """Placeholders repeated on every slide: number, footer, header, date."""
 
 
-def read_pptx(content: bytes, name: str, password: str | None) -> Reading:
+def read_pptx(source: RawSource) -> Reading:
     """Read a presentation slide by slide; a slide's title is the heading of all that is on it."""
-    archive = Archive(content, name)
+    archive = Archive(source.content, source.name)
     main = next((path for kind, path in archive.relations("").values() if kind == "officeDocument"), "")
     main = main if main in archive else "ppt/presentation.xml"
     root = archive.xml(main)
     if root is None:
-        raise SourceBroken(f"{name!r} is damaged: it has no presentation part")
+        raise SourceBroken(f"{source.name!r} is damaged: it has no presentation part")
     relations = archive.relations(main)
     authors = _authors(archive, relations)
     builder = ReadingBuilder()
@@ -125,10 +128,8 @@ class _Slide:
         names = [" ".join(_cached(one, "tx")) for one in series]
         categories = max((_cached(one, "cat", "xVal") for one in series), key=len, default=[])
         values = [_cached(one, "val", "yVal") for one in series]
-        rows = [["", *names]]
-        for place in range(max((len(column) for column in (categories, *values)), default=0)):
-            rows.append([column[place] if place < len(column) else "" for column in (categories, *values)])
-        self._builder.table(rows, page=self._number)
+        columns = zip_longest(["", *categories], *([name, *column] for name, column in zip(names, values, strict=True)))
+        self._builder.table([[cell or "" for cell in row] for row in columns], page=self._number)
 
     def _diagram(self, path: str) -> None:
         root = self._archive.xml(path) if path else None
@@ -209,13 +210,8 @@ def _paragraphs(parent: Element) -> Iterator[tuple[str, int]]:
 
 def _cached(series: Element, *names: str) -> list[str]:
     """Return the values a chart keeps of its worksheet."""
-    found: list[str] = []
-    for part in series:
-        if local(part) in names:
-            for point in part.iter():
-                if local(point) == "v" and point.text:
-                    found.append(_number(point.text))
-    return found
+    points = (point for part in series if local(part) in names for point in part.iter() if local(point) == "v")
+    return [_number(point.text) for point in points if point.text]
 
 
 def _number(text: str) -> str:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from sbf_kernel.errors import SourceBroken
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import decode
 
 _TIME: Final = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
@@ -32,12 +32,12 @@ class _Cue:
     lines: list[str]
 
 
-def read_subtitles(content: bytes, name: str, password: str | None) -> Reading:
+def read_subtitles(source: RawSource) -> Reading:
     """Read subtitles; rolling captions, which repeat the line before, are said once."""
-    text = decode(content)
+    text = decode(source.content)
     cues = _parse(text)
     if not cues and text.strip():
-        raise SourceBroken(f"{name!r} holds no subtitle times", source=name)
+        raise SourceBroken(f"{source.name!r} holds no subtitle times", source=source.name)
     if _rolling(cues, text):
         cues = _unrolled(cues)
     builder = ReadingBuilder()

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from sbf_kernel.readers.reading import Reading, ReadingBuilder
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder
 from sbf_kernel.readers.text import add_plain_text, decode
 
 _DELIMITERS: Final = ",;\t|"
@@ -15,17 +15,17 @@ _SAMPLE: Final = 60_000
 """Characters looked at to find the delimiter."""
 
 
-def read_csv(content: bytes, name: str, password: str | None) -> Reading:
+def read_csv(source: RawSource) -> Reading:
     """Read delimited text; the first row with text is the header of all others."""
     builder = ReadingBuilder()
-    text = decode(content)
+    text = decode(source.content)
     rows = parse_rows(text)
     if all(len(row) <= 1 for row in rows[:50]):
         add_plain_text(builder, text)  # called CSV but has no columns
     else:
         builder.table(rows)
-    tabs = name.lower().endswith((".tsv", ".tab"))
-    return builder.build(title=name, media_type="text/tab-separated-values" if tabs else "text/csv")
+    tabs = source.name.lower().endswith((".tsv", ".tab"))
+    return builder.build(title=source.name, media_type="text/tab-separated-values" if tabs else "text/csv")
 
 
 def parse_rows(text: str) -> list[list[str]]:

@@ -1,6 +1,6 @@
-"""LaTeX source: what would be printed, without running TeX.
+r"""LaTeX source: what would be printed, without running TeX.
 
-Not a TeX engine: ``\\input`` is not followed, macros of the author without
+Not a TeX engine: ``\input`` is not followed, macros of the author without
 arguments are put in, formulas stay as they were typed.
 """
 
@@ -10,15 +10,11 @@ import re
 import unicodedata
 from typing import Final
 
-from sbf_kernel.readers.reading import Reading, ReadingBuilder, table_line
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder, table_line
 from sbf_kernel.readers.text import decode
 
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*(?:\n[ \t]*(?=\S))?")
-_VERBATIM = re.compile(
-    r"\\begin\{(verbatim\*?|lstlisting|minted|Verbatim|alltt)\}(?:\[[^\]\n]*\])?(?:\{\w+\})?(.*?)"
-    r"\\end\{\1\}",
-    re.DOTALL,
-)
+_VERBATIM = re.compile(r"\\begin\{(verbatim\*?|lstlisting|minted|Verbatim|alltt)\}(?:\[[^\]\n]*\])?(?:\{\w+\})?")
 _MACRO = re.compile(r"\\(?:re)?newcommand\*?\s*\{?\\([A-Za-z]+)\}?\s*\{((?:[^{}]|\{[^{}]*\}){0,200})\}")
 _DEFINITION = re.compile(r"\\(?:re|provide)?newcommand\*?|\\def\b|\\newenvironment\*?|\\DeclareMathOperator\*?|\\let\b")
 _SECTION: Final = {
@@ -128,27 +124,30 @@ _ACCENTS: Final = {
 }
 _ACCENT = re.compile(r"\\(?:(['`^\"~=.])\s*|([cvuHkrdb])(?:\s+|(?=\{)))(?:\{\\?([A-Za-z])\}|\\?([A-Za-z]))")
 _COMMAND = re.compile(r"\\([A-Za-z@]+)\*?[ \t]*|\\([^A-Za-z\n]|\n)")
-_MATH = re.compile(r"\$\$(.+?)\$\$|(?<!\\)\$([^$]{1,3000}?)(?<!\\)\$|\\\[(.+?)\\\]|\\\((.+?)\\\)", re.DOTALL)
-_MATH_BLOCK = re.compile(
-    r"\\begin\{(equation|align|gather|multline|eqnarray|displaymath|math|flalign|alignat)(\*?)\}"
-    r"(.*?)\\end\{\1\2\}",
-    re.DOTALL,
+_MATH = re.compile(
+    r"\$\$([^$]+)\$\$|(?<!\\)\$([^$]{1,3000})(?<!\\)\$|\\\[(.{1,3000}?)\\\]|\\\((.{1,3000}?)\\\)", re.DOTALL
 )
-_TABULAR = re.compile(r"\\begin\{(tabular[x*]?|longtable|tabulary|array)\}(.*?)\\end\{\1\}", re.DOTALL)
+_MATH_BLOCK = re.compile(
+    r"\\begin\{((?:equation|align|gather|multline|eqnarray|displaymath|math|flalign|alignat)\*?)\}(?:\{\d+\})?"
+)
+_TABULAR = re.compile(r"\\begin\{(tabular[x*]?|longtable|tabulary|array)\}")
+_BRACE = re.compile(r"(?<!\\)[{}]")
+MAX_ARGUMENT: Final = 5_000
+"""Characters of one argument; a longer one is an unclosed brace."""
 _HELD = re.compile("\x02(\\d+)\x03")
 
 
-def read_tex(content: bytes, name: str, password: str | None) -> Reading:
+def read_tex(source: RawSource) -> Reading:
     """Read a LaTeX file: title, abstract, sections, paragraphs, lists, tables, formulas as typed."""
-    text = decode(content).replace("\r\n", "\n").replace("\x02", "").replace("\x03", "")
+    text = decode(source.content).replace("\r\n", "\n").replace("\x02", "").replace("\x03", "")
     builder = ReadingBuilder()
-    source = _Source(text)
-    title = source.title()
+    paper = _Source(text)
+    title = paper.title()
     if title:
         builder.heading(title, 1)
-    authors = source.argument_of("author")
-    builder.add(source.printed(authors) if authors else "")
-    source.write(builder)
+    authors = paper.argument_of("author")
+    builder.add(paper.printed(authors) if authors else "")
+    paper.write(builder)
     return builder.build(title=title, media_type="application/x-tex")
 
 
@@ -157,7 +156,7 @@ class _Source:
 
     def __init__(self, text: str) -> None:
         self._held: list[tuple[str, str]] = []
-        text = _VERBATIM.sub(lambda m: self._hold("code", m[2].strip("\n")), text)
+        text = self._hold_environments(text, _VERBATIM, "code")
         text = _COMMENT.sub(r"\1", text)
         self._macros = dict(_MACRO.findall(text))
         preamble, begin, body = text.partition("\\begin{document}")
@@ -168,6 +167,23 @@ class _Source:
     def _hold(self, kind: str, text: str) -> str:
         self._held.append((kind, text))
         return f"\x02{len(self._held) - 1}\x03"
+
+    def _hold_environments(self, text: str, begin: re.Pattern[str], kind: str) -> str:
+        """Hold aside what stands between ``begin`` and its end, in linear time; one without an end is left."""
+        parts: list[str] = []
+        endless: set[str] = set()
+        place = 0
+        for match in begin.finditer(text):
+            end = f"\\end{{{match[1]}}}"
+            if match.start() < place or end in endless:
+                continue
+            found = text.find(end, match.end())
+            if found < 0:
+                endless.add(end)
+                continue
+            parts += [text[place : match.start()], "\n\n", self._hold(kind, text[match.end() : found]), "\n\n"]
+            place = found + len(end)
+        return "".join([*parts, text[place:]])
 
     def argument_of(self, command: str) -> str:
         """Return the raw argument of the first use of a command, '' if there is none."""
@@ -181,8 +197,8 @@ class _Source:
     def write(self, builder: ReadingBuilder) -> None:
         """Append the body."""
         body = re.sub(r"\\(?:title|author|date|thanks)\s*(?:\[[^\]]*\])?(?=\{)", r"\\sbfdrop", self._body)
-        body = _TABULAR.sub(lambda m: "\n\n" + self._hold("table", m[2]) + "\n\n", body)
-        body = _MATH_BLOCK.sub(lambda m: "\n\n" + self._hold("formula", m[3]) + "\n\n", body)
+        body = self._hold_environments(body, _TABULAR, "table")
+        body = self._hold_environments(body, _MATH_BLOCK, "formula")
         for paragraph in re.split(r"\n\s*\n", self._marked(body)):
             self._add(builder, paragraph.strip())
 
@@ -194,7 +210,7 @@ class _Source:
         elif alone and self._held[int(alone[1])][0] == "table":
             self._add_table(builder, self._held[int(alone[1])][1])
         elif alone and self._held[int(alone[1])][0] == "code":
-            builder.add(self._held[int(alone[1])][1], "code")
+            builder.add(self._held[int(alone[1])][1].strip("\n"), "code")
         else:
             text = self._released(paragraph)
             builder.add(" ".join(text.split()), "list" if text.startswith("- ") else "paragraph")
@@ -223,7 +239,7 @@ class _Source:
         return text
 
     def _marked(self, text: str) -> str:
-        """Return source as text: commands gone, section titles between \\x01 marks."""
+        """Return source as text: commands gone, section titles between U+0001 marks."""
         text = _MATH.sub(lambda m: self._hold("formula", next(filter(None, m.groups()), "")), text)
         text = _ACCENT.sub(_accented, text)
         text = _commands(text, self._macros)
@@ -245,13 +261,10 @@ def _argument(text: str, place: int) -> tuple[str, int]:
     if start >= len(text) or text[start] != "{":
         return "", place
     depth = 0
-    for position in range(start, min(len(text), start + 20_000)):
-        if text[position] == "{" and text[position - 1] != "\\":
-            depth += 1
-        elif text[position] == "}" and text[position - 1] != "\\":
-            depth -= 1
-            if not depth:
-                return text[start + 1 : position], position + 1
+    for brace in _BRACE.finditer(text, start, start + MAX_ARGUMENT):
+        depth += 1 if brace[0] == "{" else -1
+        if not depth:
+            return text[start + 1 : brace.start()], brace.end()
     return "", place
 
 

@@ -9,7 +9,7 @@ import codecs
 import re
 from typing import Final
 
-from sbf_kernel.readers.reading import Reading, ReadingBuilder, clean_text
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder, clean_text
 
 _BOMS: Final[tuple[tuple[bytes, str], ...]] = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -183,7 +183,7 @@ _WESTERN = re.compile(
     r"(?<![A-Za-z])[“‘«](?=\S)|(?<=\S)[”»](?![A-Za-z])|(?<=[A-Za-z])’(?=(?:s|t|re|ve|ll|d|m)?\b)|\b(?:[ldnsjmtc]|qu)’(?=\w)"
     r"|(?<=[\s\d])[–—](?=[\s\d])|…(?=[\s”’\"]|$)|[•·§©®°±£€™½¼¾×µ](?![A-Za-z]{2})"
     r"|(?<=[A-Za-z])[àáâäåæçèéêëìíîïñòóôöøùúûüß]+|[ÀÁÂÄÅÆÇÈÉÊËÎÏÑÓÔÖØÚÜàâäåæçèéêîïöøü](?=[A-Za-z])",
-    re.I,
+    re.IGNORECASE,
 )
 
 
@@ -196,10 +196,10 @@ _CHAPTER = re.compile(
 _BULLET = re.compile(r"[-*•‣·–]\s+\S|\(?\d{1,3}[.)]\s+\S")
 
 
-def read_text(content: bytes, name: str, password: str | None) -> Reading:
+def read_text(source: RawSource) -> Reading:
     """Read plain text: paragraphs by blank lines, chapter titles as headings where they are unmistakable."""
     builder = ReadingBuilder()
-    add_plain_text(builder, decode(content))
+    add_plain_text(builder, decode(source.content))
     return builder.build(media_type="text/plain")
 
 
@@ -216,9 +216,9 @@ def add_plain_text(builder: ReadingBuilder, text: str) -> None:
             builder.add(paragraph, "list" if listed or _BULLET.match(paragraph) else "paragraph")
 
 
-def read_code(content: bytes, name: str, password: str | None) -> Reading:
+def read_code(source: RawSource) -> Reading:
     """Read source code and configuration: its blank-line-separated parts, indentation kept."""
     builder = ReadingBuilder()
-    for part in re.split(r"\n(?:[ \t]*\n)+(?=\S)", clean_text(decode(content), keep_spaces=True)):
+    for part in re.split(r"\n(?:[ \t]*\n)+(?=\S)", clean_text(decode(source.content), keep_spaces=True)):
         builder.add(part, "code")
-    return builder.build(title=name, media_type="text/x-source")
+    return builder.build(title=source.name, media_type="text/x-source")

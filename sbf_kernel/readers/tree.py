@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from sbf_kernel.errors import SourceBroken, SourceTooLarge
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 MAX_ELEMENTS: Final = 2_500_000
 """Of one XML part: lxml needs about 250 bytes for each, so a tree stays well below a gigabyte."""
-_DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.I)
+_DOCTYPE = re.compile(rb"<!DOCTYPE|<!ENTITY", re.IGNORECASE)
 
 
 class Element(Protocol):
@@ -26,6 +28,8 @@ class Element(Protocol):
     text: str | None
     tail: str | None
 
+    # What these do is lxml's to say: https://lxml.de/apidoc/lxml.etree.html
+    # ruff: noqa: D102
     @property
     def attrib(self) -> Mapping[str, str]: ...
     def get(self, key: str) -> str | None: ...
@@ -102,7 +106,7 @@ def parse_xml(data: bytes, what: str, *, allow_doctype: bool = False, recover: b
         raise SourceBroken(f"{what} is damaged ({error.msg})") from error
     if root is None:
         raise SourceBroken(f"{what} is damaged: no element in it")
-    return cast(Element, root)
+    return cast("Element", root)
 
 
 def stream_xml(data: bytes, wanted: str, what: str) -> Iterator[Element]:
@@ -122,7 +126,7 @@ def stream_xml(data: bytes, wanted: str, what: str) -> Iterator[Element]:
     )
     try:
         for _, element in walk:
-            yield cast(Element, element)
+            yield cast("Element", element)
             element.clear()
             parent = element.getparent()
             while parent is not None and element.getprevious() is not None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import takewhile
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sbf_kernel.errors import SourceBroken, SourceEmpty, SourceEncrypted, SourceTooLarge
 from sbf_kernel.readers.archive import Archive
 from sbf_kernel.readers.docx import core_facts
-from sbf_kernel.readers.reading import Reading, ReadingBuilder, table_line
+from sbf_kernel.readers.reading import RawSource, Reading, ReadingBuilder, table_line
 from sbf_kernel.readers.tree import Element, attribute, count_elements, local, stream_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_CELLS: Final = 3_000_000
 """Cells with a value: about 500 MB of blocks. Larger tables belong into a database."""
@@ -32,14 +34,14 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 
 
-def read_xlsx(content: bytes, name: str, password: str | None) -> Reading:
+def read_xlsx(source: RawSource) -> Reading:
     """Read an XLSX workbook: one block per row, with sheet and row number; cell comments follow each sheet."""
-    archive = Archive(content, name)
+    archive = Archive(source.content, source.name)
     main = next((path for kind, path in archive.relations("").values() if kind == "officeDocument"), "")
     main = main if main in archive else "xl/workbook.xml"
     root = archive.xml(main)
     if root is None:
-        raise SourceBroken(f"{name!r} is damaged: it has no workbook part")
+        raise SourceBroken(f"{source.name!r} is damaged: it has no workbook part")
     relations = archive.relations(main)
     book = _Book(archive, relations, root)
     builder = ReadingBuilder()
@@ -48,44 +50,46 @@ def read_xlsx(content: bytes, name: str, password: str | None) -> Reading:
         rows = list(book.rows(path))
         cells += sum(len(row) for _, row in rows)
         if cells > MAX_CELLS:
-            raise SourceTooLarge(f"{name!r} holds more than {MAX_CELLS:,} cells")
+            raise SourceTooLarge(f"{source.name!r} holds more than {MAX_CELLS:,} cells")
         add_sheet(builder, sheet, rows)
         _add_comments(builder, archive, path, sheet)
     if builder.empty:
-        raise SourceEmpty(f"{name!r} is a workbook without any filled cell", source=name)
+        raise SourceEmpty(f"{source.name!r} is a workbook without any filled cell", source=source.name)
     facts = core_facts(archive)
-    return builder.build(title=facts.pop("title", "") or name, media_type=_XLSX, metadata=facts)
+    return builder.build(title=facts.pop("title", "") or source.name, media_type=_XLSX, metadata=facts)
 
 
-def read_xls(content: bytes, name: str, password: str | None) -> Reading:
+def read_xls(source: RawSource) -> Reading:
     """Read an XLS or XLSB workbook."""
     from python_calamine import CalamineWorkbook, PasswordError
 
-    if content.startswith(b"PK"):
-        archive = Archive(content, name)
+    if source.content.startswith(b"PK"):
+        archive = Archive(source.content, source.name)
         for part in archive.names:
-            count_elements(archive.read(part), f"{name!r}: {part}")
+            count_elements(archive.read(part), f"{source.name!r}: {part}")
     try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        book = CalamineWorkbook.from_filelike(io.BytesIO(source.content))
     except PasswordError as error:
         raise SourceEncrypted(
-            f"{name!r} is encrypted; SBF cannot open protected XLS files",
-            source=name,
-            hint="remove the password in Excel and add it again",
+            f"{source.name!r} is encrypted; SBF cannot open protected XLS files",
+            source=source.name,
+            hint="remove the source.password in Excel and add it again",
         ) from error
     builder = ReadingBuilder()
     for sheet in book.sheet_names:
         grid = book.get_sheet_by_name(sheet)
         if grid.total_height * grid.total_width > _MAX_DENSE:
-            raise SourceTooLarge(f"{name!r}: sheet {sheet!r} spans {grid.total_height * grid.total_width:,} cells")
+            raise SourceTooLarge(
+                f"{source.name!r}: sheet {sheet!r} spans {grid.total_height * grid.total_width:,} cells"
+            )
         rows = [
             (number, [value_text(value) for value in row])
             for number, row in enumerate(grid.to_python(skip_empty_area=False), 1)
         ]
         add_sheet(builder, sheet, rows)
     if builder.empty:
-        raise SourceEmpty(f"{name!r} is a workbook without any filled cell", source=name)
-    return builder.build(title=name, media_type="application/vnd.ms-excel")
+        raise SourceEmpty(f"{source.name!r} is a workbook without any filled cell", source=source.name)
+    return builder.build(title=source.name, media_type="application/vnd.ms-excel")
 
 
 def add_sheet(builder: ReadingBuilder, sheet: str, rows: list[tuple[int, list[str]]]) -> None:
@@ -158,7 +162,7 @@ class _Book:
         self._formats = self._number_formats()
         properties = next((node for node in root if local(node) == "workbookPr"), None)
         old = properties is not None and attribute(properties, "date1904") in ("1", "true")
-        self._epoch = datetime(1904, 1, 1) if old else datetime(1899, 12, 30)
+        self._epoch = datetime(1904, 1, 1) if old else datetime(1899, 12, 30)  # noqa: DTZ001 (a cell has no time zone)
 
     def sheets(self) -> Iterator[tuple[str, str]]:
         """Yield the name and path of every worksheet in the order of its tabs."""

@@ -71,6 +71,14 @@ def page(listing: Any, noun: str) -> dict[str, Any]:
     return {noun: document.pop("items"), **document}
 
 
+_CURES = (
+    ("ws.notebooks.list()", "sbf notebooks list"),
+    ("sources.list()", "sbf sources list"),
+    ("add it again with password=", "add it again with --password"),
+)
+"""What hints call in Python, and how the same is called here."""
+
+
 def failure(error: Exception, *, as_json: bool) -> int:
     """Tell an error in one line and return the exit code: 2 when the request was wrong, else 1."""
     from sbf_kernel.display.escaping import one_line
@@ -79,7 +87,10 @@ def failure(error: Exception, *, as_json: bool) -> int:
         known = error
     else:
         known = SbfError(f"unexpected {type(error).__name__}: {error}", hint="SBF_DEBUG=1 shows where; please report it")
-    sys.stderr.write(f"error: {one_line(str(known))}\n")
+    line = one_line(str(known))
+    for python, here in _CURES:
+        line = line.replace(python, here)
+    sys.stderr.write(f"error: {line}\n")
     if as_json:
         print(json.dumps({"error": known.as_dict()}, indent=2, default=str))
     return 2 if known.status < 500 else 1

@@ -78,6 +78,8 @@ def add_sources(options: argparse.Namespace) -> None:
     failed = [source for source in found if source.status == "failed"]
     if failed and not options.json:
         say(f"{len(failed)} of {len(found)} failed; the others are ready. What to do stands in the table.")
+        if any(source.reason == "source_encrypted" for source in failed):
+            say("Protected files: add them again with --password, or with --password - to be asked for it.")
 
 
 def _holder(workspace: Any, options: argparse.Namespace) -> Any:

@@ -111,7 +111,7 @@ def hits(found: Any) -> View:
     """Return a ranking as cards, best first."""
     cards = [_card(record) for record in found.items]
     count = f"{len(cards)} hit" + "s" * (len(cards) != 1)
-    facts = [found.arm, f"{found.searched_chunks:,} passages searched" if found.searched_chunks else "",
+    facts = [found.arm, f"{found.searched_chunks:,} passage{'s' * (found.searched_chunks != 1)} searched" if found.searched_chunks else "",
              f"{found.milliseconds:.0f} ms" if found.milliseconds and not static() else ""]
     about = " · ".join(filter(None, facts))
     head = element("p", element("strong", count), " for “", element("bdi", one_line(found.query)), "” ",

@@ -1,0 +1,147 @@
+"""Reports: a template becomes a page that needs no network, and failures stay visible."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import sbf_kernel as sbf
+from sbf_kernel import reports
+from sbf_kernel.cli import main
+from sbf_kernel.errors import InvalidInput, SbfError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+nbformat = pytest.importorskip("nbformat")
+
+PARAMETERS = "title = 'Plain'\nfail = False\nwords: str = 'nothing'"
+BODY = """
+import os, sys
+from IPython.display import HTML, Markdown
+print("interpreter", sys.executable)
+print("home", os.environ.get("SBF_HOME"), "static", os.environ.get("SBF_STATIC"))
+if fail:
+    raise ValueError("the pot fell down")
+Markdown(f"said: {words}")
+"""
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Path:
+    return write(tmp_path / "template.ipynb", BODY)
+
+
+def write(path: Path, *cells: str) -> Path:
+    """Write a template whose kernelspec is installed nowhere."""
+    first = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[first, *map(nbformat.v4.new_code_cell, cells)])
+    notebook.metadata["kernelspec"] = {"name": "not-installed-anywhere", "display_name": "x", "language": "python"}
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_a_template_becomes_a_page_run_by_this_interpreter(template: Path, tmp_path: Path) -> None:
+    page = reports.run(template, {"words": "forty-two & more"}, tmp_path / "out" / "page.html", home=tmp_path / "home")
+    html = page.read_text(encoding="utf-8")
+    assert f"interpreter {sys.executable}" in html
+    assert f"home {tmp_path / 'home'} static 1" in html
+    assert "said: forty-two &amp; more" in html
+    assert "sys.executable" not in html  # the code stays in the notebook
+    executed = json.loads((tmp_path / "out" / "page.ipynb").read_text(encoding="utf-8"))
+    assert all(cell["metadata"]["papermill"]["status"] == "completed" for cell in executed["cells"])
+
+
+def test_the_page_loads_and_runs_nothing(template: Path, tmp_path: Path) -> None:
+    html = reports.run(template, {}, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert reports.external_references(html) == []
+    assert "<script" not in html
+    assert "default-src 'none'" in html
+
+
+def test_a_failing_cell_leaves_the_page_and_says_where(template: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    with pytest.raises(SbfError, match=r"template\.ipynb failed in cell \d: ValueError: the pot fell down") as failure:
+        reports.run(template, {"fail": True}, page)
+    assert str(page) in str(failure.value)
+    assert "the pot fell down" in page.read_text(encoding="utf-8")
+
+
+def test_a_failing_report_fails_the_command(template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["report", "run", str(template), "-p", "fail=true", "-o", str(tmp_path / "page.html")])
+    assert code == 1
+    assert "the pot fell down" in capsys.readouterr().err
+    assert (tmp_path / "page.html").exists()
+
+
+def test_a_page_that_would_need_a_network_is_refused(tmp_path: Path) -> None:
+    far = write(tmp_path / "far.ipynb", "from IPython.display import HTML\nHTML('<img src=\"https://example.org/x.png\">')")
+    with pytest.raises(InvalidInput, match=r"https://example\.org/x\.png"):
+        reports.run(far, {}, tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(("html", "found"), [
+    ('<a href="https://example.org">link</a>', []),
+    ('<img src="data:image/png;base64,AA==">', []),
+    ('<svg><use href="#local"/></svg>', []),
+    ("<style>p{color:red}</style>", []),
+    ('<link rel="stylesheet" href="https://example.org/a.css">', ["https://example.org/a.css"]),
+    ('<img srcset="//example.org/a.png 2x">', ["//example.org/a.png 2x"]),
+    ("<script>alert(1)</script>", ["a script"]),
+    ("<style>@import 'https://example.org/a.css';</style>", ["'https://example.org/a.css'"]),
+    ("<style>p{background:url(https://example.org/a.png)}</style>", ["https://example.org/a.png"]),
+    ('<p style="background:url(https://example.org/a.png)">', ["background:url(https://example.org/a.png)"]),
+])
+def test_references_are_what_a_browser_loads_by_itself(html: str, found: list[str]) -> None:
+    assert reports.external_references(html) == found
+
+
+@pytest.mark.parametrize("arguments", [
+    {"template": "no-such-template"},
+    {"parameters": {"unknown": 1}},
+    {"output": "page.pdf"},
+    {"output": "template.html"},
+])
+def test_wrong_requests_are_refused_before_anything_runs(template: Path, tmp_path: Path, arguments: dict[str, Any]) -> None:
+    given = {"template": template, "parameters": {}, "output": "page.html"} | arguments
+    with pytest.raises(InvalidInput):
+        reports.run(given["template"], given["parameters"], tmp_path / given["output"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["template.ipynb"]
+
+
+def test_a_file_that_is_no_notebook_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.ipynb").write_text("{}")
+    with pytest.raises(InvalidInput, match="not a Jupyter notebook"):
+        reports.run(tmp_path / "broken.ipynb", {}, tmp_path / "page.html")
+
+
+def test_the_environment_is_left_as_it_was(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JUPYTER_PATH", raising=False)
+    reports.run(template, {}, tmp_path / "page.html")
+    assert "JUPYTER_PATH" not in os.environ
+
+
+def test_brief_answers_questions_and_lists_every_quote(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    question = "Why does sourdough rise slowly?"
+    with sbf.connect(home=home) as workspace:
+        notebook = workspace.notebooks.create("Bread")
+        notebook.add_text("Sourdough rises slowly because wild yeast is sparse. Salt slows the yeast further.", "bread")
+        page = reports.run("brief", {"title": "On <bread>", "notebook": "Bread", "questions": [question, "Who won in 1972?"]},
+                           tmp_path / "brief.html", home=home)
+    html = page.read_text(encoding="utf-8")
+    assert "On &lt;bread&gt;" in html
+    assert "1 of 2</strong> questions answered" in html
+    assert "wild yeast is sparse" in html
+    assert "✓" in html
+    assert "not answered" in html
+    assert reports.external_references(html) == []
+
+
+def test_sbf_brings_the_brief() -> None:
+    assert "brief" in reports.names()
+    assert reports.parameters_of("brief") == ["title", "notebook", "questions", "home"]

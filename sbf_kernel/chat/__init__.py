@@ -1,0 +1,1 @@
+"""Questions and answers: the context window, prompts, citations, the extractive answerer."""

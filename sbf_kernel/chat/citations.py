@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Final
 
 from sbf_kernel.chat import wording
-from sbf_kernel.chat.markers import Marker
 from sbf_kernel.models import sparse
 from sbf_kernel.readers.sentences import sentences
 from sbf_kernel.records import Citation, Citations, Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
+
+    from sbf_kernel.chat.markers import Marker
 
 SUPPORT: Final = 0.5
 """Least share of a claim's words that the cited sentences must hold; measured in docs/adr/0006-answers.md."""

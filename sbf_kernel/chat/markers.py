@@ -9,9 +9,11 @@ might still become a marker waits until it is decided.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _INSIDE: Final = r"[\d ^,;、，\-–—]"
 _MAX_INSIDE: Final = 60

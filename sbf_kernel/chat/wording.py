@@ -66,7 +66,7 @@ def _joint(text: str, i: int) -> int:
     after = i + 1
     while after < len(text) and text[after] == "\n":
         after += 1
-    letters = 0 < i and text[i - 1].isalpha() and after < len(text) and text[after].isalpha()
+    letters = i > 0 and text[i - 1].isalpha() and after < len(text) and text[after].isalpha()
     return after if letters else 0
 
 

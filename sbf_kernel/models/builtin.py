@@ -17,7 +17,6 @@ import hashlib
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -25,10 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sbf_kernel.errors import InvalidInput, ModelCorrupt, ModelUnavailable
-from sbf_kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sbf_kernel.models import Embedder, Vector
+    from sbf_kernel.settings import Settings
 
 T = TypeVar("T")
 
@@ -155,7 +156,7 @@ class Workers:
                 self._tasks.get_nowait().future.cancel()
             except queue.Empty:
                 break
-        for thread in self._started:
+        for _ in self._started:
             self._tasks.put(_Task(-1, next(self._numbers), lambda: None, Future()))
         for thread in self._started:
             thread.join()

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sbf_kernel.errors import InvalidInput, MissingExtra, ModelError, ModelUnavailable, SbfError
 from sbf_kernel.records import Usage
-from sbf_kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import Model, StreamedResponse
     from pydantic_ai.providers import Provider
+
+    from sbf_kernel.settings import Settings
 
 _EXTRA: Final = "pip install 'sbf-kernel[llm]'"
 _KEY: Final = "set SBF_MODEL_API_KEY, or the provider's own variable such as OPENAI_API_KEY"
@@ -268,7 +270,9 @@ class _Failed(Exception):
         """Return the seconds to wait before the next attempt, or None for none: exponential with jitter, or as asked."""
         if not self._again or attempt >= patience.retries or (self._after or 0) > patience.longest_pause:
             return None
-        return self._after if self._after is not None else min(patience.longest_pause, 0.5 * 2**attempt) * random.uniform(0.5, 1)
+        if self._after is not None:
+            return self._after
+        return min(patience.longest_pause, 0.5 * 2**attempt) * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
 def _left(limit: asyncio.Timeout) -> float:
@@ -298,9 +302,10 @@ def _message(error: Exception) -> str:
 
 def _cost(response: ModelResponse) -> float | None:
     try:
-        return float(response.cost().total_price)
+        cost: float = float(response.cost().total_price)
     except (LookupError, ValueError, AssertionError):
         return None  # no price is known: local and new models
+    return cost
 
 
 def load_language_model(settings: Settings, model_id: str | None = None) -> LanguageModel | None:

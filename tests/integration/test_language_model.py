@@ -7,10 +7,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
@@ -18,6 +17,9 @@ from pydantic import SecretStr
 from sbf_kernel.errors import InvalidInput, ModelError, ModelUnavailable
 from sbf_kernel.models.language import LanguageModel, Patience, load_language_model
 from sbf_kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 pytest.importorskip("pydantic_ai")
 SECRET = "sk-very-secret-0123456789"
@@ -47,7 +49,7 @@ class Provider:
                 except (BrokenPipeError, ConnectionResetError):
                     provider.closed_early.set()
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

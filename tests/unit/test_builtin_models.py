@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from sbf_kernel.errors import InvalidInput, ModelCorrupt, ModelUnavailable
 from sbf_kernel.models import builtin
 from sbf_kernel.models.builtin import FIRST, LATER, Workers, load_embedder, load_reranker
 from sbf_kernel.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture

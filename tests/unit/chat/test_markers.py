@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -71,7 +72,7 @@ TEXTS = st.lists(PIECES, max_size=40).map("".join)
 @example(text="``` `` [1] ` [2]\n[3]", cuts=[1, 2, 3, 4, 5])
 def test_the_cuts_do_not_matter(text: str, cuts: list[int]) -> None:
     borders = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
-    pieces = [text[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    pieces = [text[a:b] for a, b in itertools.pairwise(borders)]
     whole = read([text])
     assert read(pieces) == whole
     assert read(list(text)) == whole

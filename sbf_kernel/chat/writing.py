@@ -1,0 +1,125 @@
+"""An answer by a language model: prompt, stream, sentinel, citations."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from sbf_kernel.chat import context, prompts
+from sbf_kernel.chat.citations import cite
+from sbf_kernel.chat.markers import MarkerStream
+from sbf_kernel.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from uuid import UUID
+
+    from sbf_kernel.chat.context import Context
+    from sbf_kernel.models.language import Completion, LanguageModel
+    from sbf_kernel.records import Citations, Hit, Passage
+
+SENTINEL: Final = "NO_ANSWER"
+"""What the model is told to begin with when the passages do not answer."""
+
+
+class Written:
+    """An answer that a language model is writing.
+
+    Parameters
+    ----------
+    model
+        Who writes.
+    question
+        What was asked.
+    hits
+        Chunks, best first.
+    versions
+        The stored texts of the hits.
+    window
+        Tokens the model takes.
+    language
+        ISO 639-1 code, for finding the words behind a citation.
+    """
+
+    def __init__(self, model: LanguageModel, question: str, hits: Sequence[Hit], versions: Mapping[UUID, str],
+                 window: int, language: str) -> None:
+        self.model = model
+        boundary = sha256("\0".join([question, *(hit.text for hit in hits)]).encode()).hexdigest()[:12]
+        self.system = prompts.fill("answer_system", sentinel=SENTINEL, boundary=boundary)
+        empty = prompts.fill("answer", boundary=boundary, passages="", question=question)
+        self.context: Context = context.compose(hits, versions, window=window, overhead=context.tokens(self.system + empty))
+        blocks = "\n\n".join(_block(passage, boundary) for passage in self.context.passages)
+        self.prompt = prompts.fill("answer", boundary=boundary, passages=blocks, question=question)
+        self.answered = True
+        self.text = ""
+        self._versions, self._language = versions, language
+        self._markers = MarkerStream(self.context.evidence.keys())
+        self._raw = ""
+        self.completion: Completion = model.complete(self.system, self.prompt, max_tokens=self.context.budget.reserved)
+
+    async def pieces(self) -> AsyncGenerator[str]:
+        """Yield the text as it becomes certain; closing the iterator closes the request.
+
+        Raises
+        ------
+        ModelError
+            ``details["partial"]`` holds what had been written.
+        """
+        waiting: str | None = ""
+        try:
+            async with aclosing(self.completion.text()) as stream:
+                async for piece in stream:
+                    if waiting is not None:
+                        waiting += piece
+                        piece = waiting.lstrip()
+                        if SENTINEL.startswith(piece[:len(SENTINEL)]) and len(piece) < len(SENTINEL):
+                            continue
+                        piece, waiting = self._begun(piece), None
+                    for out in self._pass(self._markers.feed(piece)):
+                        yield out
+        except ModelError as error:
+            error.details["partial"] = self.text
+            raise
+        for out in (*self._pass(self._markers.feed(waiting or "")), *self._pass(self._markers.finish())):
+            yield out
+        if not self.text.strip():
+            self.answered = False
+            for out in self._pass("The sources do not answer this question."):
+                yield out
+
+    def _begun(self, text: str) -> str:
+        """Take the sentinel off the beginning."""
+        if text.startswith(SENTINEL):
+            self.answered = False
+            return text.removeprefix(SENTINEL).lstrip(" .:—–-\n")
+        return text
+
+    def _pass(self, text: str) -> list[str]:
+        self.text += text
+        return [text] if text else []
+
+    def citations(self) -> Citations:
+        """Return what the finished text cites."""
+        return cite(self.text, self._markers.markers, self.context.evidence, self._versions, self._language)
+
+    @property
+    def unknown_markers(self) -> int:
+        """Markers the model invented."""
+        return self._markers.unknown
+
+    @property
+    def prompt_sha256(self) -> str:
+        """SHA-256 of all that was sent, hex."""
+        return sha256(f"{self.system}\0{self.prompt}".encode()).hexdigest()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What else shaped the answer."""
+        return {"asked": self.model.id, "temperature": 0.0, "max_tokens": self.context.budget.reserved, "finish": self.completion.finish}
+
+
+def _block(passage: Passage, boundary: str) -> str:
+    place = passage.location.label()
+    name = " ".join(f"{passage.source}, {place}".split()) if place else " ".join(passage.source.split())
+    return f"[{passage.label}] {boundary} {name}\n{passage.text}"

@@ -7,14 +7,16 @@ handler.
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator
 
 from sbf_kernel import records
 from sbf_kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
@@ -33,6 +35,14 @@ class Operation(BaseModel):
     path: ClassVar[str]
     result: ClassVar[Any]
     streams: ClassVar[bool] = False
+
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        """PostgreSQL's text holds any character but NUL."""
+        if any(isinstance(part, str) and "\0" in part for part in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError("must not contain NUL characters")
+        return value
 
 
 class CreateNotebook(Operation):

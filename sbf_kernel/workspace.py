@@ -169,7 +169,7 @@ class Sources:
 
     def text(self, ref: Source | Ref, version_id: UUID | None = None) -> SourceText:
         """Return the stored text of a source, by default of its newest version."""
-        found: SourceText = self._ws.call(op.GetSourceText(source_id=self._id(ref), version_id=version_id))
+        found: SourceText = self._ws.call(build(op.GetSourceText, source_id=self._id(ref), version_id=version_id))
         return found
 
     def update(self, ref: Source | Ref, *, name: str | None = None, tags: tuple[str, ...] | None = None) -> Source:

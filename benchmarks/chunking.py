@@ -136,7 +136,7 @@ def structure(target: int, *, context: bool = True) -> Splitter:
             chunking.TARGET = usual  # type: ignore[misc]
         for span in spans:
             text = reading.text[span.start:span.end]
-            yield span.start, span.end, chunking.passage("", span.context, text) if context else text
+            yield span.start, span.end, f"{span.context}\n{text}" if context and span.context else text
 
     return split
 

@@ -46,7 +46,7 @@ CONTEXT: Final = 64
 HEADER: Final = 96
 """Repeated header of a table."""
 TITLE_CHARS: Final = 160
-"""Characters of a source's title that are embedded with each chunk."""
+"""Characters of a source's title for which each chunk leaves room: it is embedded in front of the context."""
 
 # Prices. A chunk's size costs (size / target - 1)²: 1 is the price of a chunk of twice the target.
 _LINE, _SENTENCE, _CLAUSE, _WORD, _FORBIDDEN = 0.1, 0.15, 2.0, 4.0, 1000.0
@@ -101,7 +101,7 @@ def chunk(reading: Reading, count: TokenOffsets) -> list[ChunkSpan]:
     Parameters
     ----------
     reading
-        What a reader returned.
+        What a reader returned, with the title that will be embedded in front.
     count
         Tokeniser of the embedding model: see :func:`token_offsets`.
 
@@ -121,22 +121,6 @@ def chunk(reading: Reading, count: TokenOffsets) -> list[ChunkSpan]:
         inside = blocks[max(0, bisect_right(starts, start) - 1):bisect_left(starts, end)]
         spans.append(_span(reading.text, start, end, inside, ruler))
     return spans
-
-
-def passage(title: str, context: str, text: str) -> str:
-    """Return what is embedded for a chunk: title, context and text, a line each.
-
-    Parameters
-    ----------
-    title
-        Of the source; cut to :data:`TITLE_CHARS` characters, left out when
-        context or text begin with it.
-    context, text
-        Of the chunk.
-    """
-    title = title[:TITLE_CHARS]
-    parts = [] if context.startswith(title) or text.startswith(title) else [title]
-    return "\n".join([*parts, context, text] if context else [*parts, text])
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbf_kernel.ingest import chunking
-from sbf_kernel.ingest.chunking import MAX, MIN, TARGET, ChunkSpan, approximate_tokens, chunk, passage, token_offsets
+from sbf_kernel.ingest.chunking import MAX, MIN, TARGET, ChunkSpan, approximate_tokens, chunk, token_offsets
 from sbf_kernel.readers.reading import Block, BlockKind, Place, Reading, ReadingBuilder
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def check(reading: Reading, spans: list[ChunkSpan]) -> None:
     assert all(text.strip() and text == text.rstrip() for text in cited)
     assert all(one.end <= two.start for one, two in pairwise(spans))
     for span, text in zip(spans, cited, strict=True):
-        whole = passage(reading.title, span.context, text)
-        assert size(whole) <= MAX, size(whole)
-        assert whole.endswith(text)
+        assert size(f"{reading.title[:chunking.TITLE_CHARS]}\n{span.context}\n{text}") <= MAX
 
 
 @st.composite
@@ -272,14 +270,6 @@ def test_wide_header_and_deep_headings_leave_room() -> None:
     reading, spans = build(fill, title="An endless title " * 30)
     check(reading, spans)
     assert all(size(span.context) <= chunking.CONTEXT + chunking.HEADER for span in spans)
-
-
-def test_passage() -> None:
-    assert passage("T", "A > B", "text") == "T\nA > B\ntext"
-    assert passage("T", "", "text") == "T\ntext"
-    assert passage("", "", "text") == "text"
-    assert passage("Book", "Book > Part", "text") == "Book > Part\ntext"
-    assert passage("Book", "", "Book\n\ntext") == "Book\n\ntext"
 
 
 def test_work_is_linear() -> None:

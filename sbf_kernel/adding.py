@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from sbf_kernel.workspace import Workspace
 
 
-def add_inputs(workspace: Workspace, notebook_id: UUID, inputs: list[Input], *, password: str | None, tags: tuple[str, ...],
-               language: str, progress: bool) -> list[Source]:
+def add_inputs(
+    workspace: Workspace,
+    notebook_id: UUID,
+    inputs: list[Input],
+    *,
+    password: str | None,
+    tags: tuple[str, ...],
+    language: str,
+    progress: bool,
+) -> list[Source]:
     """Register all inputs, wait for all, and return their sources in order.
 
     Processing starts with the first input, while the others are still being
@@ -30,9 +38,24 @@ def add_inputs(workspace: Workspace, notebook_id: UUID, inputs: list[Input], *, 
     added: list[Source] = []
     try:
         for item in inputs:
-            added.append(_register(workspace, item, lambda content, item=item: build(
-                op.AddSource, notebook_id=notebook_id, name=item.name[:300], origin=item.origin, content=content, url=item.url,
-                media_type=item.media_type, tags=tags, language=language, password=password)))
+            added.append(
+                _register(
+                    workspace,
+                    item,
+                    lambda content, item=item: build(
+                        op.AddSource,
+                        notebook_id=notebook_id,
+                        name=item.name[:300],
+                        origin=item.origin,
+                        content=content,
+                        url=item.url,
+                        media_type=item.media_type,
+                        tags=tags,
+                        language=language,
+                        password=password,
+                    ),
+                )
+            )
         return follow(workspace, added, progress)
     except KeyboardInterrupt:
         workspace.call(op.CancelSources(source_ids=tuple(source.id for source in added)))
@@ -48,8 +71,17 @@ def _register(workspace: Workspace, item: Input, operation: Any) -> Source:
         if error.status >= 500 or error.code == "not_found":  # not about this input
             raise
         now = datetime.now(UTC)
-        return Source(id=uuid4(), name=item.name, origin=item.origin, status="failed", stage="failed", reason=error.code,
-                      message=str(error), created_at=now, updated_at=now)
+        return Source(
+            id=uuid4(),
+            name=item.name,
+            origin=item.origin,
+            status="failed",
+            stage="failed",
+            reason=error.code,
+            message=str(error),
+            created_at=now,
+            updated_at=now,
+        )
 
 
 def follow(workspace: Workspace, added: list[Source], progress: bool) -> list[Source]:
@@ -64,7 +96,10 @@ def follow(workspace: Workspace, added: list[Source], progress: bool) -> list[So
             for source in chain(added, workspace.stream(op.WatchSources(source_ids=waiting))):
                 latest[source.id] = source
                 advance(source)
-    return [source if source.stage == "duplicate" and latest[source.id].status == "ready" else latest[source.id] for source in added]
+    return [
+        source if source.stage == "duplicate" and latest[source.id].status == "ready" else latest[source.id]
+        for source in added
+    ]
 
 
 @contextmanager
@@ -76,7 +111,6 @@ def _bar(total: int, visible: bool) -> Iterator[Any]:
     from tqdm.auto import tqdm
 
     with tqdm(total=total, unit="source", desc="adding", leave=False) as bar:
-
         finished: set[UUID] = set()
 
         def advance(source: Source) -> None:

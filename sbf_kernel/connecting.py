@@ -42,18 +42,25 @@ def connect(url: str | None = None, *, home: str | Path | None = None, **setting
 
     if url is not None:
         if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-            raise InvalidInput(f"cannot connect to {url.split('@')[-1]}", hint="use postgresql://… or no address at all")
+            raise InvalidInput(
+                f"cannot connect to {url.split('@')[-1]}", hint="use postgresql://… or no address at all"
+            )
         settings["database_url"] = url
     if home is not None:
         settings["home"] = Path(home)
     unknown = set(settings) - set(Settings.model_fields)
     if unknown:
-        raise InvalidInput(f"unknown setting {', '.join(sorted(unknown))}", hint=f"there are {', '.join(sorted(Settings.model_fields))}")
+        raise InvalidInput(
+            f"unknown setting {', '.join(sorted(unknown))}",
+            hint=f"there are {', '.join(sorted(Settings.model_fields))}",
+        )
     try:
         chosen = Settings(**settings)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise InvalidInput(f"setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", hint="see docs/settings.md") from error
+        raise InvalidInput(
+            f"setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", hint="see docs/settings.md"
+        ) from error
     loop = LoopThread()
     try:
         return Workspace(loop.run(LocalBackend.open(chosen)), loop, chosen)

@@ -57,7 +57,10 @@ def load(folder: Path) -> Collection:
         A file is missing or malformed; says which line.
     """
     qrels = folder / "qrels.tsv" if (folder / "qrels.tsv").exists() else folder / "qrels" / "test.tsv"
-    documents = {str(d["_id"]): (str(d.get("title") or ""), str(d["text"])) for d in _lines(folder / "corpus.jsonl", ("_id", "text"))}
+    documents = {
+        str(d["_id"]): (str(d.get("title") or ""), str(d["text"]))
+        for d in _lines(folder / "corpus.jsonl", ("_id", "text"))
+    }
     queries = {str(q["_id"]): str(q["text"]) for q in _lines(folder / "queries.jsonl", ("_id", "text"))}
     relevant: dict[str, dict[str, int]] = defaultdict(dict)
     for query_id, document_id, gain in _judgements(qrels):
@@ -75,7 +78,9 @@ def _lines(path: Path, needed: Sequence[str]) -> Iterable[dict[str, Any]]:
                 if line.strip():
                     yield _row(path, number, line, needed)
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", hint="DIR needs corpus.jsonl, queries.jsonl and qrels.tsv") from error
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}", hint="DIR needs corpus.jsonl, queries.jsonl and qrels.tsv"
+        ) from error
 
 
 def _row(path: Path, number: int, line: str, needed: Sequence[str]) -> dict[str, Any]:
@@ -85,7 +90,9 @@ def _row(path: Path, number: int, line: str, needed: Sequence[str]) -> dict[str,
             return dict(row)
     except (ValueError, TypeError):
         pass
-    raise InvalidInput(f"{path}, line {number}: not a JSON object with {' and '.join(needed)}", hint="see docs/evaluate.md")
+    raise InvalidInput(
+        f"{path}, line {number}: not a JSON object with {' and '.join(needed)}", hint="see docs/evaluate.md"
+    )
 
 
 def _judgements(path: Path) -> Iterable[tuple[str, str, int]]:
@@ -93,14 +100,18 @@ def _judgements(path: Path) -> Iterable[tuple[str, str, int]]:
         with path.open(encoding="utf-8", newline="") as lines:
             for number, row in enumerate(csv.reader(lines, delimiter="\t"), start=1):
                 if len(row) < 3:
-                    raise InvalidInput(f"{path}, line {number}: not query id, corpus id, score", hint="three columns, tab separated")
+                    raise InvalidInput(
+                        f"{path}, line {number}: not query id, corpus id, score", hint="three columns, tab separated"
+                    )
                 try:
                     yield row[0], row[-2], int(float(row[-1]))
                 except ValueError:
                     if number > 1:  # the header
                         raise InvalidInput(f"{path}, line {number}: score {row[-1]!r} is no number") from None
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", hint="DIR needs corpus.jsonl, queries.jsonl and qrels.tsv") from error
+        raise InvalidInput(
+            f"{path} cannot be read: {error.strerror}", hint="DIR needs corpus.jsonl, queries.jsonl and qrels.tsv"
+        ) from error
 
 
 async def evaluate(settings: Settings, folder: Path, progress: Progress = lambda *_: None) -> dict[str, Any]:
@@ -137,8 +148,9 @@ async def evaluate(settings: Settings, folder: Path, progress: Progress = lambda
     return {"docs": len(collection.documents), "queries": len(collection.queries), "arms": arms, "ingest": ingest}
 
 
-async def _ingest(backend: LocalBackend, notebook_id: UUID, collection: Collection, progress: Progress
-                  ) -> tuple[dict[UUID, list[str]], dict[str, float]]:
+async def _ingest(
+    backend: LocalBackend, notebook_id: UUID, collection: Collection, progress: Progress
+) -> tuple[dict[UUID, list[str]], dict[str, float]]:
     began = time.perf_counter()
     documents_of: dict[UUID, list[str]] = defaultdict(list)
     turns = asyncio.Semaphore(AT_ONCE)
@@ -148,9 +160,15 @@ async def _ingest(backend: LocalBackend, notebook_id: UUID, collection: Collecti
         if not content.strip():
             return
         async with turns:
-            source = await backend.call(op.AddSource(
-                notebook_id=notebook_id, name=" ".join((title or text)[:120].split()) or document_id, origin=f"beir:{document_id}",
-                content=content.encode(), media_type="text/plain"))
+            source = await backend.call(
+                op.AddSource(
+                    notebook_id=notebook_id,
+                    name=" ".join((title or text)[:120].split()) or document_id,
+                    origin=f"beir:{document_id}",
+                    content=content.encode(),
+                    media_type="text/plain",
+                )
+            )
             documents_of[source.id].append(document_id)
 
     await asyncio.gather(*(add(key, *document) for key, document in collection.documents.items()))
@@ -166,13 +184,21 @@ async def _ingest(backend: LocalBackend, notebook_id: UUID, collection: Collecti
     return documents_of, {"chunks_per_s": round(chunks / seconds, 2), "seconds": round(seconds, 2), "chunks": chunks}
 
 
-async def _measure(backend: LocalBackend, notebook_id: UUID, arm: str, collection: Collection,
-                   documents_of: Mapping[UUID, Sequence[str]], progress: Progress) -> dict[str, float]:
+async def _measure(
+    backend: LocalBackend,
+    notebook_id: UUID,
+    arm: str,
+    collection: Collection,
+    documents_of: Mapping[UUID, Sequence[str]],
+    progress: Progress,
+) -> dict[str, float]:
     scores: dict[str, list[float]] = defaultdict(list)
     times = []
     for number, (query_id, query) in enumerate(collection.queries.items(), start=1):
         began = time.perf_counter()
-        hits = await backend.call(op.Search(query=query[:10_000], notebook_ids=(notebook_id,), arm=arm, limit=100, per_source=True))
+        hits = await backend.call(
+            op.Search(query=query[:10_000], notebook_ids=(notebook_id,), arm=arm, limit=100, per_source=True)
+        )
         times.append((time.perf_counter() - began) * 1_000)
         ranking = [document for hit in hits for document in documents_of[hit.source_id]]
         gains = collection.relevant[query_id]
@@ -181,14 +207,19 @@ async def _measure(backend: LocalBackend, notebook_id: UUID, arm: str, collectio
         scores["mrr@10"].append(reciprocal_rank(ranking, gains, 10))
         progress(arm, number, len(collection.queries))
     cuts = quantiles(times, n=20, method="inclusive") if len(times) > 1 else times * 19
-    return {**{name: round(mean(values), 4) for name, values in scores.items()},
-            "p50_ms": round(cuts[9], 2), "p95_ms": round(cuts[18], 2)}
+    return {
+        **{name: round(mean(values), 4) for name, values in scores.items()},
+        "p50_ms": round(cuts[9], 2),
+        "p95_ms": round(cuts[18], 2),
+    }
 
 
 def ndcg(ranking: Sequence[str], gains: Mapping[str, int], depth: int) -> float:
     """Return the normalised discounted cumulative gain with linear gains, as trec_eval's ``ndcg_cut``."""
     found = sum(gains.get(document, 0) / log2(rank + 1) for rank, document in enumerate(ranking[:depth], start=1))
-    ideal = sum(gain / log2(rank + 1) for rank, gain in enumerate(sorted(gains.values(), reverse=True)[:depth], start=1))
+    ideal = sum(
+        gain / log2(rank + 1) for rank, gain in enumerate(sorted(gains.values(), reverse=True)[:depth], start=1)
+    )
     return found / ideal if ideal else 0.0
 
 

@@ -13,7 +13,19 @@ from sbf_kernel import operations as op
 from sbf_kernel.chat import answer
 from sbf_kernel.errors import InvalidInput
 from sbf_kernel.ingest import sources as ingest
-from sbf_kernel.records import Answer, AnswerList, Health, Hits, Notebook, NotebookList, Principal, Recheck, Source, SourceList, SourceText
+from sbf_kernel.records import (
+    Answer,
+    AnswerList,
+    Health,
+    Hits,
+    Notebook,
+    NotebookList,
+    Principal,
+    Recheck,
+    Source,
+    SourceList,
+    SourceText,
+)
 from sbf_kernel.runtime import Runtime
 from sbf_kernel.search import search
 from sbf_kernel.storage import health, notebooks, sources
@@ -28,7 +40,9 @@ async def create_notebook(runtime: Runtime, principal: Principal, o: op.CreateNo
 async def list_notebooks(runtime: Runtime, principal: Principal, o: op.ListNotebooks) -> NotebookList:
     """List notebooks."""
     async with runtime.db.transaction(principal) as connection:
-        return await notebooks.find(connection, principal.user_id, search=o.search, sort=o.sort, limit=o.limit, offset=o.offset)
+        return await notebooks.find(
+            connection, principal.user_id, search=o.search, sort=o.sort, limit=o.limit, offset=o.offset
+        )
 
 
 async def get_notebook(runtime: Runtime, principal: Principal, o: op.GetNotebook) -> Notebook:
@@ -81,8 +95,18 @@ async def list_sources(runtime: Runtime, principal: Principal, o: op.ListSources
     """List sources."""
     async with runtime.db.transaction(principal) as connection:
         await notebooks.require(connection, principal.user_id, (o.notebook_id,) if o.notebook_id else ())
-        return await sources.find(connection, principal.user_id, notebook_id=o.notebook_id, status=o.status, tag=o.tag, search=o.search,
-                                  removed=o.removed, sort=o.sort, limit=o.limit, offset=o.offset)
+        return await sources.find(
+            connection,
+            principal.user_id,
+            notebook_id=o.notebook_id,
+            status=o.status,
+            tag=o.tag,
+            search=o.search,
+            removed=o.removed,
+            sort=o.sort,
+            limit=o.limit,
+            offset=o.offset,
+        )
 
 
 async def get_source(runtime: Runtime, principal: Principal, o: op.GetSource) -> Source:
@@ -154,7 +178,9 @@ async def recheck_answer(runtime: Runtime, principal: Principal, o: op.RecheckAn
 
 async def get_health(runtime: Runtime, principal: Principal, o: op.GetHealth) -> Health:
     """Tell what works."""
-    return await health.check(runtime.db, runtime.embedder.id if runtime.embedder else "none (words only)", runtime.settings)
+    return await health.check(
+        runtime.db, runtime.embedder.id if runtime.embedder else "none (words only)", runtime.settings
+    )
 
 
 CALLS: dict[type[op.Operation], Callable[[Runtime, Principal, Any], Awaitable[Any]]] = {

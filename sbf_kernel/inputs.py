@@ -45,7 +45,9 @@ class Input:
         try:
             return self.path.read_bytes()
         except OSError as error:
-            raise SourceBroken(f"{self.name} cannot be read: {error.strerror or error}", hint="check the file's permissions") from error
+            raise SourceBroken(
+                f"{self.name} cannot be read: {error.strerror or error}", hint="check the file's permissions"
+            ) from error
 
 
 def gather(things: tuple[Any, ...], scope: str) -> list[Input]:
@@ -81,7 +83,10 @@ def _inputs(thing: Any, scope: str) -> Iterator[Input]:
     elif hasattr(thing, "to_csv") and hasattr(thing, "columns"):
         yield from_frame(thing, "", scope)
     else:
-        raise InvalidInput(f"cannot add a {type(thing).__name__}", hint="give paths, folders, globs, URLs or DataFrames; text goes to add_text()")
+        raise InvalidInput(
+            f"cannot add a {type(thing).__name__}",
+            hint="give paths, folders, globs, URLs or DataFrames; text goes to add_text()",
+        )
 
 
 def _from_path(text: str) -> Iterator[Input]:
@@ -103,7 +108,9 @@ def _from_path(text: str) -> Iterator[Input]:
 def _walk(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):  # does not follow links: no cycles
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED_FOLDERS)
-        yield from (Path(root, name) for name in sorted(files) if not name.startswith(".") and Path(root, name).is_file())
+        yield from (
+            Path(root, name) for name in sorted(files) if not name.startswith(".") and Path(root, name).is_file()
+        )
 
 
 def from_text(text: str, name: str, scope: str) -> Input:

@@ -275,4 +275,6 @@ def build(kind: type[Operation], **fields: Any) -> Any:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
-        raise InvalidInput(f"{where}: {problem['msg']}", hint=f"see help(sbf_kernel.operations.{kind.__name__})") from error
+        raise InvalidInput(
+            f"{where}: {problem['msg']}", hint=f"see help(sbf_kernel.operations.{kind.__name__})"
+        ) from error

@@ -105,7 +105,11 @@ class NotebookList(Listing[Notebook]):
 
     def _view(self) -> display.View:
         rows = [(n.name, n.source_count, n.chunk_count, n.description, n.updated_at) for n in self.items]
-        return display.table(f"{self.total} notebook" + "s" * (self.total != 1), ("notebook", "sources", "chunks", "description", "updated"), rows)
+        return display.table(
+            f"{self.total} notebook" + "s" * (self.total != 1),
+            ("notebook", "sources", "chunks", "description", "updated"),
+            rows,
+        )
 
 
 SourceStatus = Literal["pending", "processing", "ready", "failed"]
@@ -152,8 +156,17 @@ class SourceList(Listing[Source]):
     """A page of sources."""
 
     def _view(self) -> display.View:
-        rows = [(s.name, display.Status(s.status), s.message or s.stage.replace("stored", ""), s.language, s.chunk_count, s.page_count)
-                for s in self.items]
+        rows = [
+            (
+                s.name,
+                display.Status(s.status),
+                s.message or s.stage.replace("stored", ""),
+                s.language,
+                s.chunk_count,
+                s.page_count,
+            )
+            for s in self.items
+        ]
         counts = Counter(s.status for s in self.items)
         states = ", ".join(f"{n} {status}" for status, n in counts.items())
         title = f"{self.total} source" + "s" * (self.total != 1) + (f": {states}" if states else "")
@@ -258,8 +271,14 @@ class Hits(Record, Sequence[Hit]):
 
     def df(self) -> pd.DataFrame:
         """Return rank, score, both arms' ranks, source, version, page, start, end, text: a row per hit."""
-        return to_frame({**hit.model_dump(exclude={"location", "highlights"}),
-                         "page": hit.location.page, "location": hit.location.label()} for hit in self.items)
+        return to_frame(
+            {
+                **hit.model_dump(exclude={"location", "highlights"}),
+                "page": hit.location.page,
+                "location": hit.location.label(),
+            }
+            for hit in self.items
+        )
 
     def _view(self) -> display.View:
         return display.hits(self)
@@ -312,8 +331,10 @@ class Citations(Record, Sequence[Citation]):
 
     def df(self) -> pd.DataFrame:
         """Return a row per citation: marker, status, source, version, page, start, end, quote."""
-        return to_frame({**c.model_dump(exclude={"location"}), "page": c.location.page,
-                         "location": c.location.label()} for c in self.items)
+        return to_frame(
+            {**c.model_dump(exclude={"location"}), "page": c.location.page, "location": c.location.label()}
+            for c in self.items
+        )
 
     def _view(self) -> display.View:
         return display.citations(self.items)
@@ -394,9 +415,19 @@ class AnswerList(Listing[Answer]):
     """A page of stored answers."""
 
     def _view(self) -> display.View:
-        rows = [(a.question, display.Status("answered" if a.answered else "not answered"), len(a.citations),
-                 a.provenance.model, a.created_at) for a in self.items]
-        return display.table(f"{self.total} answer" + "s" * (self.total != 1), ("question", "state", "citations", "model", "asked"), rows)
+        rows = [
+            (
+                a.question,
+                display.Status("answered" if a.answered else "not answered"),
+                len(a.citations),
+                a.provenance.model,
+                a.created_at,
+            )
+            for a in self.items
+        ]
+        return display.table(
+            f"{self.total} answer" + "s" * (self.total != 1), ("question", "state", "citations", "model", "asked"), rows
+        )
 
 
 class AnswerDelta(Record):
@@ -434,11 +465,21 @@ class Recheck(Record):
         return to_frame(item.model_dump() for item in self.items)
 
     def _view(self) -> display.View:
-        rows = [(f"[{c.marker}]", display.Status("holds" if c.holds else "broken"),
-                 "newest" if c.current else "older", c.source, display.Verbatim(c.quote), c.detail) for c in self.items]
+        rows = [
+            (
+                f"[{c.marker}]",
+                display.Status("holds" if c.holds else "broken"),
+                "newest" if c.current else "older",
+                c.source,
+                display.Verbatim(c.quote),
+                c.detail,
+            )
+            for c in self.items
+        ]
         held = sum(c.holds for c in self.items)
-        return display.table(f"{held} of {len(self.items)} citations hold",
-                             ("", "state", "version", "source", "quote", "detail"), rows)
+        return display.table(
+            f"{held} of {len(self.items)} citations hold", ("", "state", "version", "source", "quote", "detail"), rows
+        )
 
 
 class Health(Record):

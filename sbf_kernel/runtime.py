@@ -56,9 +56,16 @@ class Runtime:
         except BaseException:
             await db.close()
             raise
-        sandbox = Sandbox(PREPARE, memory_mb=settings.read_memory_mb, cpu_seconds=settings.read_cpu_seconds,
-                          wall_seconds=settings.read_wall_seconds, workers=max(1, settings.threads // 2))
-        return cls(settings, db, Blobs(settings.home / "blobs"), Writer(db), TaskRunner(SOURCES_AT_ONCE), sandbox, embedder)
+        sandbox = Sandbox(
+            PREPARE,
+            memory_mb=settings.read_memory_mb,
+            cpu_seconds=settings.read_cpu_seconds,
+            wall_seconds=settings.read_wall_seconds,
+            workers=max(1, settings.threads // 2),
+        )
+        return cls(
+            settings, db, Blobs(settings.home / "blobs"), Writer(db), TaskRunner(SOURCES_AT_ONCE), sandbox, embedder
+        )
 
     async def close(self) -> None:
         """Stop the background work and close everything, in the reverse order."""

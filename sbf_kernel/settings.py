@@ -18,7 +18,10 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="SBF_", frozen=True, extra="ignore", protected_namespaces=(),
+        env_prefix="SBF_",
+        frozen=True,
+        extra="ignore",
+        protected_namespaces=(),
         secrets_dir=os.environ.get("SBF_SECRETS_DIR"),
     )
 

@@ -12,7 +12,19 @@ from sbf_kernel.adding import add_inputs, follow
 from sbf_kernel.errors import InvalidInput, NotFound
 from sbf_kernel.inputs import Input, from_frame, from_sql, from_text, gather
 from sbf_kernel.operations import build
-from sbf_kernel.records import Answer, AnswerDelta, AnswerList, Health, Hits, Notebook, NotebookList, Recheck, Source, SourceList, SourceText
+from sbf_kernel.records import (
+    Answer,
+    AnswerDelta,
+    AnswerList,
+    Health,
+    Hits,
+    Notebook,
+    NotebookList,
+    Recheck,
+    Source,
+    SourceList,
+    SourceText,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,12 +145,17 @@ class Notebooks:
         if not named:
             raise NotFound(f"there is no notebook {str(ref)!r}", hint="ws.notebooks.list() shows all")
         if len(named) > 1:
-            raise InvalidInput(f"{len(named)} notebooks are called {str(ref)!r}", hint="get it by id: " + ", ".join(str(n.id) for n in named))
+            raise InvalidInput(
+                f"{len(named)} notebooks are called {str(ref)!r}",
+                hint="get it by id: " + ", ".join(str(n.id) for n in named),
+            )
         return NotebookHandle(self._ws, named[0])
 
     def list(self, search: str = "", *, sort: str = "updated", limit: int = 20, offset: int = 0) -> NotebookList:
         """Return a page of notebooks; ``search`` matches part of name or description."""
-        found: NotebookList = self._ws.call(build(op.ListNotebooks, search=search, sort=sort, limit=limit, offset=offset))
+        found: NotebookList = self._ws.call(
+            build(op.ListNotebooks, search=search, sort=sort, limit=limit, offset=offset)
+        )
         return found
 
 
@@ -151,7 +168,9 @@ class Sources:
     def list(self, search: str = "", *, limit: int = 20, offset: int = 0, **filters: Any) -> SourceList:
         """Return a page of sources; ``filters``: ``status``, ``tag``, ``removed``, ``sort``."""
         notebook_id = self._notebook.id if self._notebook else None
-        found: SourceList = self._ws.call(build(op.ListSources, notebook_id=notebook_id, search=search, limit=limit, offset=offset, **filters))
+        found: SourceList = self._ws.call(
+            build(op.ListSources, notebook_id=notebook_id, search=search, limit=limit, offset=offset, **filters)
+        )
         return found
 
     def get(self, ref: Source | Ref) -> Source:
@@ -213,7 +232,10 @@ class Sources:
         if not named:
             raise NotFound(f"there is no source {str(ref)!r}", hint="sources.list() shows all")
         if len(named) > 1:
-            raise InvalidInput(f"{len(named)} sources are called {str(ref)!r}", hint="use an id: " + ", ".join(str(s.id) for s in named))
+            raise InvalidInput(
+                f"{len(named)} sources are called {str(ref)!r}",
+                hint="use an id: " + ", ".join(str(s.id) for s in named),
+            )
         found: UUID = named[0].id
         return found
 
@@ -224,9 +246,13 @@ class Answers:
     def __init__(self, workspace: Workspace) -> None:
         self._ws = workspace
 
-    def list(self, search: str = "", *, notebook_id: UUID | None = None, limit: int = 20, offset: int = 0) -> AnswerList:
+    def list(
+        self, search: str = "", *, notebook_id: UUID | None = None, limit: int = 20, offset: int = 0
+    ) -> AnswerList:
         """Return a page of stored answers, newest first."""
-        found: AnswerList = self._ws.call(build(op.ListAnswers, search=search, notebook_id=notebook_id, limit=limit, offset=offset))
+        found: AnswerList = self._ws.call(
+            build(op.ListAnswers, search=search, notebook_id=notebook_id, limit=limit, offset=offset)
+        )
         return found
 
     def get(self, ref: Ref) -> Answer:
@@ -252,8 +278,14 @@ class NotebookHandle:
         """Its name."""
         return self.record.name
 
-    def add(self, *things: Any, password: str | None = None, tags: tuple[str, ...] = (), language: str = "",
-            progress: bool = True) -> SourceList:
+    def add(
+        self,
+        *things: Any,
+        password: str | None = None,
+        tags: tuple[str, ...] = (),
+        language: str = "",
+        progress: bool = True,
+    ) -> SourceList:
         """Bring in sources and wait until each is ready or failed.
 
         Parameters
@@ -277,8 +309,17 @@ class NotebookHandle:
         InvalidInput
             A path does not exist; nothing was added then.
         """
-        return _listing(add_inputs(self._ws, self.id, gather(things, str(self.id)), password=password, tags=tags, language=language,
-                                   progress=progress))
+        return _listing(
+            add_inputs(
+                self._ws,
+                self.id,
+                gather(things, str(self.id)),
+                password=password,
+                tags=tags,
+                language=language,
+                progress=progress,
+            )
+        )
 
     def add_text(self, text: str, name: str, **options: Any) -> Source:
         """Bring in a text under a name; the same name again is a new version. Options as :meth:`add`."""

@@ -31,7 +31,9 @@ class LoopThread:
         """Return the result of ``work``. KeyboardInterrupt cancels it and waits until it has stopped."""
         if os.getpid() != self._pid:
             work.close()
-            raise Conflict("this workspace was opened before the process forked", hint="call sbf.connect() again in the child")
+            raise Conflict(
+                "this workspace was opened before the process forked", hint="call sbf.connect() again in the child"
+            )
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

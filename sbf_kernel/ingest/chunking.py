@@ -118,7 +118,7 @@ def chunk(reading: Reading, count: TokenOffsets) -> list[ChunkSpan]:
     spans = []
     for i, j in pairwise(cuts):
         start, end = units[i].start, units[j - 1].end
-        inside = blocks[max(0, bisect_right(starts, start) - 1):bisect_left(starts, end)]
+        inside = blocks[max(0, bisect_right(starts, start) - 1) : bisect_left(starts, end)]
         spans.append(_span(reading.text, start, end, inside, ruler))
     return spans
 
@@ -188,11 +188,11 @@ class _Ruler:
 
 def _shorten(text: str, tokens: int, count: TokenOffsets) -> tuple[str, int]:
     """Return the beginning of ``text`` that has at most ``tokens`` tokens, and how many it has."""
-    text = text[:tokens * _LONG]
+    text = text[: tokens * _LONG]
     offsets = count(text)
     if len(offsets) <= tokens:
         return text, len(offsets)
-    return text[:offsets[tokens - 1][1]].strip(), tokens
+    return text[: offsets[tokens - 1][1]].strip(), tokens
 
 
 def _token_starts(text: str, count: TokenOffsets) -> array[int]:
@@ -372,12 +372,12 @@ def _wholes(units: list[_Unit], total: list[int]) -> dict[int, list[int]]:
 def _span(text: str, start: int, end: int, inside: tuple[Block, ...], ruler: _Ruler) -> ChunkSpan:
     """Return the finished chunk with its place and context."""
     paths = [b.place.headings for b in inside if b.kind != "heading"]
-    paths = paths or [(*b.place.headings, text[b.start:b.end]) for b in inside]
+    paths = paths or [(*b.place.headings, text[b.start : b.end]) for b in inside]
     low, high = min(paths), max(paths)
     shared = next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    present = {text[b.start:b.end] for b in inside if b.kind == "heading"}
+    present = {text[b.start : b.end] for b in inside if b.kind == "heading"}
     context = [ruler.path(tuple(title for title in low[:shared] if title not in present))[0]]
     first = inside[0]
-    if start != first.start or first.header != text[first.start:first.end]:
+    if start != first.start or first.header != text[first.start : first.end]:
         context.append(ruler.header(first.header)[0])
     return ChunkSpan(start, end, replace(first.place, headings=low[:shared]), "\n".join(filter(None, context)))

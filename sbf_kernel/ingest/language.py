@@ -34,7 +34,7 @@ def detect_language(text: str) -> str:
 def _middle(text: str) -> str:
     """Skip what often stands first in another language: front matter, licences."""
     start = 0 if len(text) <= 2 * SAMPLE else min(len(text) // 3, 50_000)
-    return text[start:start + SAMPLE]
+    return text[start : start + SAMPLE]
 
 
 @functools.cache

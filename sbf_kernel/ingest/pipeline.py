@@ -49,10 +49,19 @@ async def process(runtime: Runtime, principal: Principal, source_id: UUID, passw
         except StoreUnavailable as error:  # nothing is wrong with the source
             await _finish(runtime, principal, source_id, status="pending", stage="interrupted", message=str(error))
         except SbfError as error:
-            await _finish(runtime, principal, source_id, status="failed", stage="failed", reason=error.code, message=str(error))
+            await _finish(
+                runtime, principal, source_id, status="failed", stage="failed", reason=error.code, message=str(error)
+            )
         except Exception as error:  # a bug of ours must not take the other sources down
-            await _finish(runtime, principal, source_id, status="failed", stage="failed", reason="error",
-                          message=f"unexpected {type(error).__name__}: {error} → please report this")
+            await _finish(
+                runtime,
+                principal,
+                source_id,
+                status="failed",
+                stage="failed",
+                reason="error",
+                message=f"unexpected {type(error).__name__}: {error} → please report this",
+            )
 
 
 async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID) -> None:
@@ -96,13 +105,18 @@ class _Processing:
         item = await self._begin()
         if item is None or item["status"] == "ready":
             await publish(self.runtime, self.principal, self.source_id)
-            return
+            return None
         content = await self._obtain(item)
         if content.sha256 == _bytes(item["version_sha256"]):
             return await self._unchanged()
         secret = password.get_secret_value() if password else None
-        prepared = await self.runtime.sandbox.call(str(self.runtime.blobs.path(content.sha256)), content.name, content.media_type,
-                                                   secret, item["language_hint"])
+        prepared = await self.runtime.sandbox.call(
+            str(self.runtime.blobs.path(content.sha256)),
+            content.name,
+            content.media_type,
+            secret,
+            item["language_hint"],
+        )
         if bytes(prepared["text_sha256"]) == _bytes(item["text_sha256"]):
             return await self._unchanged()
         vectors = await self._embed(prepared)
@@ -123,8 +137,14 @@ class _Processing:
             return Content(bytes(item["sha256"]), item["name"], item["media_type"])
         content = await download(self.runtime.blobs, item["url"], item["name"])
         async with self.runtime.db.transaction(self.principal) as connection:
-            await sources.set_content(connection, self.principal.user_id, self.source_id, content.sha256, content.media_type,
-                                      content.title if item["name"] == item["url"] else None)
+            await sources.set_content(
+                connection,
+                self.principal.user_id,
+                self.source_id,
+                content.sha256,
+                content.media_type,
+                content.title if item["name"] == item["url"] else None,
+            )
             await sources.set_stage(connection, self.principal.user_id, self.source_id, "reading")
         return content
 
@@ -141,7 +161,7 @@ class _Processing:
             vectors = await versions.known_embeddings(connection, user_id, embedder.id, list(inputs))
         missing = [digest for digest in inputs if digest not in vectors]
         for start in range(0, len(missing), EMBED_GROUP):
-            group = missing[start:start + EMBED_GROUP]
+            group = missing[start : start + EMBED_GROUP]
             fresh = dict(zip(group, await embedder.embed_passages([inputs[digest] for digest in group]), strict=True))
             vectors |= fresh
             if len(missing) > EMBED_GROUP:
@@ -159,12 +179,33 @@ class _Processing:
 
     def _version(self, prepared: dict[str, Any], sha256: bytes, vectors: dict[bytes, Vector]) -> NewVersion:
         text, embedder = prepared["text"], self.runtime.embedder
-        chunks = [NewChunk(start=c["start"], end=c["end"], text=text[c["start"]:c["end"]], context=c["context"], place=c["place"],
-                           terms=dict(c["terms"]), content_hash=bytes(c["content_hash"]),
-                           embedding=vectors.get(bytes(c["content_hash"]))) for c in prepared["chunks"]]
-        return NewVersion(self.source_id, sha256, bytes(prepared["text_sha256"]), text, prepared["title"], prepared["media_type"],
-                          prepared["language"], prepared["pages"], prepared["reader"], embedder.id if embedder else "", chunks,
-                          prepared["metadata"])
+        chunks = [
+            NewChunk(
+                start=c["start"],
+                end=c["end"],
+                text=text[c["start"] : c["end"]],
+                context=c["context"],
+                place=c["place"],
+                terms=dict(c["terms"]),
+                content_hash=bytes(c["content_hash"]),
+                embedding=vectors.get(bytes(c["content_hash"])),
+            )
+            for c in prepared["chunks"]
+        ]
+        return NewVersion(
+            self.source_id,
+            sha256,
+            bytes(prepared["text_sha256"]),
+            text,
+            prepared["title"],
+            prepared["media_type"],
+            prepared["language"],
+            prepared["pages"],
+            prepared["reader"],
+            embedder.id if embedder else "",
+            chunks,
+            prepared["metadata"],
+        )
 
 
 def _bytes(value: Any) -> bytes | None:
@@ -173,5 +214,5 @@ def _bytes(value: Any) -> bytes | None:
 
 def _input(text: str, chunk: dict[str, Any]) -> str:
     """Return what is embedded for a chunk: its context, then its text."""
-    passage = text[chunk["start"]:chunk["end"]]
+    passage = text[chunk["start"] : chunk["end"]]
     return f"{chunk['context']}\n{passage}" if chunk["context"] else passage

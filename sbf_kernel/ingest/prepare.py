@@ -72,7 +72,7 @@ def _tokens() -> TokenOffsets:
 
 
 def _chunk(text: str, span: ChunkSpan, title: str, language: str) -> dict[str, Any]:
-    passage = text[span.start:span.end]
+    passage = text[span.start : span.end]
     context = with_title(title, span.context, passage)
     whole = f"{context}\n{passage}" if context else passage
     return {

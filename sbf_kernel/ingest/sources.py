@@ -42,7 +42,9 @@ async def add(runtime: Runtime, principal: Principal, op: AddSource) -> Source:
         raise InvalidInput(f"{op.name}: give either content or url", hint="exactly one of them")
     limit = runtime.settings.max_source_mb
     if op.content is not None and len(op.content) > limit << 20:
-        raise SourceTooLarge(f"{op.name} has {len(op.content) >> 20} MB, more than {limit}", hint="split it, or set SBF_MAX_SOURCE_MB")
+        raise SourceTooLarge(
+            f"{op.name} has {len(op.content) >> 20} MB, more than {limit}", hint="split it, or set SBF_MAX_SOURCE_MB"
+        )
     sha256 = None if op.content is None else await asyncio.to_thread(runtime.blobs.put, op.content)
     async with runtime.db.transaction(principal) as connection:
         await notebooks.require(connection, principal.user_id, (op.notebook_id,))
@@ -54,7 +56,9 @@ async def add(runtime: Runtime, principal: Principal, op: AddSource) -> Source:
     return source
 
 
-async def _register(connection: AsyncConnection, user_id: str, op: AddSource, sha256: bytes | None) -> tuple[Source, bool]:
+async def _register(
+    connection: AsyncConnection, user_id: str, op: AddSource, sha256: bytes | None
+) -> tuple[Source, bool]:
     """Return the source for this origin or content, and whether it has to be processed."""
     if sha256 is not None:
         await sources.lock_content(connection, user_id, sha256)
@@ -62,10 +66,21 @@ async def _register(connection: AsyncConnection, user_id: str, op: AddSource, sh
     if known is None and sha256 is not None:
         twin = await sources.by_content(connection, user_id, sha256)
         if twin is not None and twin.status != "failed":
-            return twin.model_copy(update={"stage": "duplicate", "message": f"same content as {twin.origin}"}), not twin.finished
+            return twin.model_copy(
+                update={"stage": "duplicate", "message": f"same content as {twin.origin}"}
+            ), not twin.finished
     if known is None:
-        created = await sources.insert(connection, user_id, origin=op.origin, name=op.name, media_type=op.media_type,
-                                       language=op.language, tags=op.tags, sha256=sha256, url=op.url)
+        created = await sources.insert(
+            connection,
+            user_id,
+            origin=op.origin,
+            name=op.name,
+            media_type=op.media_type,
+            language=op.language,
+            tags=op.tags,
+            sha256=sha256,
+            url=op.url,
+        )
         if created is not None:
             return created, True
         known = await sources.by_origin(connection, user_id, op.origin)
@@ -124,7 +139,9 @@ async def watch(runtime: Runtime, principal: Principal, source_ids: tuple[UUID, 
         for source in found:
             yield source
         open_ids = {source.id for source in found if runtime.tasks.running(source.id)}
-        for source in await _current(runtime, principal, [s.id for s in found if not s.finished and s.id not in open_ids]):
+        for source in await _current(
+            runtime, principal, [s.id for s in found if not s.finished and s.id not in open_ids]
+        ):
             yield source  # ended between the two looks
         while open_ids:
             source_id, event = await anext(events)

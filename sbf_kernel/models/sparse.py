@@ -27,18 +27,39 @@ TERM_BITS = 29
 
 # Scripts written without spaces between words: indexed as overlapping pairs
 # of characters, the standard treatment for Chinese, Japanese, Korean, Thai.
-_UNSPACED = (
-    "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
-)
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
 _WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 
 STEMMERS = {
-    "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
-    "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian",
-    "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali", "nl": "dutch",
-    "no": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish",
-    "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+    "ar": "arabic",
+    "ca": "catalan",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "eu": "basque",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "hy": "armenian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "ne": "nepali",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "ta": "tamil",
+    "tr": "turkish",
+    "yi": "yiddish",
 }
 """ISO 639-1 code → Snowball algorithm; other languages are indexed unstemmed."""
 
@@ -46,20 +67,20 @@ STEMMERS = {
 # pushes frequent words down, so the list only saves space and time.
 _STOP_WORDS = {
     "en": "a an and are as at be but by for from had has have if in into is it its no not of on or such that the "
-          "their then there these they this to was were what when where which who why will with how do does did s t",
+    "their then there these they this to was were what when where which who why will with how do does did s t",
     "de": "aber als am an auch auf aus bei bin bis bist da das dass dem den der des die du ein eine einem einen einer "
-          "eines er es für hat ich ihr im in ist mit nach nicht oder sein sich sie sind so über um und uns von vor was "
-          "wie wir wird zu zum zur wer wo wann welche welcher welches",
+    "eines er es für hat ich ihr im in ist mit nach nicht oder sein sich sie sind so über um und uns von vor was "
+    "wie wir wird zu zum zur wer wo wann welche welcher welches",
     "es": "a al como con de del el en entre era es esta este fue ha la las lo los más no o para pero por que qué se "
-          "sin sobre su sus un una y ya cuál cuándo dónde quién cómo",
+    "sin sobre su sus un una y ya cuál cuándo dónde quién cómo",
     "fr": "à au aux avec ce ces cette dans de des du elle en est et il ils je la le les leur mais ne nous on ou par "
-          "pas pour qu que qui sa se ses son sur un une vous quel quelle où quand",
+    "pas pour qu que qui sa se ses son sur un une vous quel quelle où quand",
     "it": "a ad al alla che chi con da dal dei del della di e è ed gli ha i il in la le lo ma nel nella non o per più "
-          "quale quando si sono su un una dove",
+    "quale quando si sono su un una dove",
     "pt": "a ao as com como da das de do dos e é em entre era foi mais mas na nas no nos não o os ou para pela pelo "
-          "por qual quando que quem se sua um uma onde",
+    "por qual quando que quem se sua um uma onde",
     "nl": "aan als bij dat de den der die dit door een en er het hij ik in is je met na naar niet of om onder op over "
-          "te tot uit van voor was wat wie wordt zijn ze welke waar",
+    "te tot uit van voor was wat wie wordt zijn ze welke waar",
 }
 
 
@@ -124,7 +145,7 @@ def _split(word: str, stop: frozenset[str], language: str) -> Iterator[tuple[int
         if len(word) == 1:
             yield 0, 1, word
         for i in range(len(word) - 1):
-            yield i, i + 2, word[i:i + 2]
+            yield i, i + 2, word[i : i + 2]
     elif word not in stop:
         yield 0, len(word), _stem(language, word)
 

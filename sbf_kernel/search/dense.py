@@ -16,7 +16,9 @@ EXACT_CHUNKS = 20_000
 HNSW scan would find as little as 4 % (measured, docs/adr/0002-search.md)."""
 
 
-async def rank(connection: AsyncConnection, user_id: str, scope: ranking.ScopeFilter, model: str, query: Vector, limit: int) -> list[ranking.Candidate]:
+async def rank(
+    connection: AsyncConnection, user_id: str, scope: ranking.ScopeFilter, model: str, query: Vector, limit: int
+) -> list[ranking.Candidate]:
     """Return the chunks of the scope nearest to the query, nearest first, never fewer than exist."""
     if scope.chunks > EXACT_CHUNKS:
         found = await ranking.dense_approximate(connection, user_id, scope, model, query, limit)

@@ -19,7 +19,9 @@ FOREIGN_DENSE_WEIGHT = 0.2
 """Its share where it does not: on Chinese text an English embedder at ½ costs 6 points of nDCG, at ⅕ it still helps."""
 
 
-def minmax(lexical: Mapping[Key, float], dense: Mapping[Key, float], dense_weight: float = DENSE_WEIGHT) -> dict[Key, float]:
+def minmax(
+    lexical: Mapping[Key, float], dense: Mapping[Key, float], dense_weight: float = DENSE_WEIGHT
+) -> dict[Key, float]:
     """Average both arms' scores, each scaled to 0…1 over its own candidates.
 
     A convex combination (Bruch, Gai & Ingber 2023, "An Analysis of Fusion
@@ -29,7 +31,9 @@ def minmax(lexical: Mapping[Key, float], dense: Mapping[Key, float], dense_weigh
     return _combine(_scaled(lexical), _scaled(dense), dense_weight)
 
 
-def rrf(lexical: Mapping[Key, float], dense: Mapping[Key, float], dense_weight: float = DENSE_WEIGHT) -> dict[Key, float]:
+def rrf(
+    lexical: Mapping[Key, float], dense: Mapping[Key, float], dense_weight: float = DENSE_WEIGHT
+) -> dict[Key, float]:
     """Sum 1 / (60 + rank) over both arms, weighted. Equal scores share the better rank."""
     return _combine(_reciprocal_ranks(lexical), _reciprocal_ranks(dense), dense_weight)
 
@@ -73,5 +77,8 @@ def _reciprocal_ranks(scores: Mapping[Key, float]) -> dict[Key, float]:
     return {key: 1 / (RRF_K + ranks[score]) for key, score in scores.items()}
 
 
-FUSIONS: dict[str, Callable[[Mapping[Any, float], Mapping[Any, float], float], dict[Any, float]]] = {"minmax": minmax, "rrf": rrf}
+FUSIONS: dict[str, Callable[[Mapping[Any, float], Mapping[Any, float], float], dict[Any, float]]] = {
+    "minmax": minmax,
+    "rrf": rrf,
+}
 """Fusion by its name in :class:`sbf_kernel.operations.Search`."""

@@ -70,13 +70,17 @@ def plan_candidates(weights: Mapping[int, float], frequencies: Mapping[int, int]
     return CandidatePlan(tuple(keys), tuple(combinations(rest[:3], 2)))
 
 
-async def rank(connection: AsyncConnection, user_id: str, scope: ranking.ScopeFilter, query: str, limit: int) -> list[ranking.Candidate]:
+async def rank(
+    connection: AsyncConnection, user_id: str, scope: ranking.ScopeFilter, query: str, limit: int
+) -> list[ranking.Candidate]:
     """Return the best chunks of the scope by BM25, best first; only chunks with a matching word."""
     spoken = await ranking.languages(connection, user_id)
     total = sum(chunks for _, chunks in spoken)
     counts = sparse.encode_query(query, [language for language, _ in spoken[:MAX_LANGUAGES]])
     frequencies = await ranking.document_frequencies(connection, user_id, [*counts, *(term + _HIGH for term in counts)])
-    weights = {term: count * sparse.idf(frequencies[term], total) for term, count in counts.items() if term in frequencies}
+    weights = {
+        term: count * sparse.idf(frequencies[term], total) for term, count in counts.items() if term in frequencies
+    }
     if not weights:
         return []
     if scope.chunks <= EXACT_CHUNKS:

@@ -20,8 +20,15 @@ async def insert(connection: AsyncConnection, user_id: str, answer: Answer) -> N
     await connection.execute(
         text("""insert into answers (user_id, id, notebook_id, question, record, created_at)
                 values (:user_id, :id, :notebook_id, :question, cast(:record as jsonb), :created_at)"""),
-        {"user_id": user_id, "id": answer.id, "notebook_id": answer.notebook_id, "question": answer.question,
-         "record": answer.model_dump_json(), "created_at": answer.created_at})
+        {
+            "user_id": user_id,
+            "id": answer.id,
+            "notebook_id": answer.notebook_id,
+            "question": answer.question,
+            "record": answer.model_dump_json(),
+            "created_at": answer.created_at,
+        },
+    )
 
 
 async def get(connection: AsyncConnection, user_id: str, answer_id: UUID) -> Answer:
@@ -32,23 +39,33 @@ async def get(connection: AsyncConnection, user_id: str, answer_id: UUID) -> Ans
     NotFound
         Unknown, or another tenant's.
     """
-    record = await connection.scalar(text("select record from answers where user_id = :user_id and id = :id"),
-                                     {"user_id": user_id, "id": answer_id})
+    record = await connection.scalar(
+        text("select record from answers where user_id = :user_id and id = :id"), {"user_id": user_id, "id": answer_id}
+    )
     if record is None:
         raise NotFound(f"there is no answer {answer_id}", hint="ws.answers.list() shows all", answer_id=str(answer_id))
     return Answer.model_validate(record)
 
 
-async def find(connection: AsyncConnection, user_id: str, *, notebook_id: UUID | None, search: str, limit: int,
-               offset: int) -> AnswerList:
+async def find(
+    connection: AsyncConnection, user_id: str, *, notebook_id: UUID | None, search: str, limit: int, offset: int
+) -> AnswerList:
     """Return a page of answers, newest first, whose question contains ``search``, without regard to case."""
     where = "user_id = :user_id"
     if notebook_id is not None:
         where += " and notebook_id = :notebook_id"
     if search:
         where += " and strpos(lower(question), lower(:search)) > 0"
-    values: dict[str, Any] = {"user_id": user_id, "notebook_id": notebook_id, "search": search, "limit": limit, "offset": offset}
+    values: dict[str, Any] = {
+        "user_id": user_id,
+        "notebook_id": notebook_id,
+        "search": search,
+        "limit": limit,
+        "offset": offset,
+    }
     rows = await connection.scalars(
-        text(f"select record from answers where {where} order by created_at desc, id limit :limit offset :offset"), values)
+        text(f"select record from answers where {where} order by created_at desc, id limit :limit offset :offset"),
+        values,
+    )
     total = await connection.scalar(text(f"select count(*) from answers where {where}"), values)
     return AnswerList(items=tuple(map(Answer.model_validate, rows)), total=total or 0, limit=limit, offset=offset)

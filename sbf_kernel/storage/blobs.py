@@ -41,8 +41,10 @@ class Blobs:
                 os.fsync(file.fileno())
             os.replace(file.name, target)
         except OSError as error:
-            raise StoreError(f"cannot store {len(content)} bytes in {self._root}: {error.strerror or error}",
-                             hint="free disk space or set SBF_HOME to another place") from error
+            raise StoreError(
+                f"cannot store {len(content)} bytes in {self._root}: {error.strerror or error}",
+                hint="free disk space or set SBF_HOME to another place",
+            ) from error
         return digest
 
     def get(self, sha256: bytes) -> bytes:
@@ -56,5 +58,7 @@ class Blobs:
         try:
             return self.path(sha256).read_bytes()
         except OSError as error:
-            raise StoreError(f"the raw file {sha256.hex()[:12]}… is missing from {self._root}",
-                             hint="add the source again from its original") from error
+            raise StoreError(
+                f"the raw file {sha256.hex()[:12]}… is missing from {self._root}",
+                hint="add the source again from its original",
+            ) from error

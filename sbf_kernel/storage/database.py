@@ -53,8 +53,9 @@ class Database:
             # Server-side prepared statements would bring generic plans back.
             return await psycopg.AsyncConnection.connect(conninfo, options=_OPTIONS, prepare_threshold=None)
 
-        engine = create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=8, max_overflow=8,
-                                     pool_timeout=30)
+        engine = create_async_engine(
+            "postgresql+psycopg://", async_creator=connect, pool_size=8, max_overflow=8, pool_timeout=30
+        )
         return cls(engine, conninfo, server)
 
     @asynccontextmanager
@@ -82,8 +83,11 @@ class Database:
         except TimeoutError as error:
             raise StoreUnavailable("all database connections are busy", hint="try again in a moment") from error
         except (DBAPIError, psycopg.OperationalError) as error:
-            lost = isinstance(error, psycopg.OperationalError) or error.connection_invalidated or isinstance(
-                error.orig, psycopg.OperationalError)
+            lost = (
+                isinstance(error, psycopg.OperationalError)
+                or error.connection_invalidated
+                or isinstance(error.orig, psycopg.OperationalError)
+            )
             if not lost:
                 raise
             await self._recover()
@@ -98,7 +102,9 @@ class Database:
         """Run one statement outside any transaction as the owner of the schema (index maintenance)."""
         import psycopg
 
-        async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, options=_OPTIONS) as connection:
+        async with await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, options=_OPTIONS
+        ) as connection:
             cursor = await connection.execute(statement, parameters or None)
             return await cursor.fetchall() if cursor.description else []
 

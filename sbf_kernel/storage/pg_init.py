@@ -24,7 +24,10 @@ SYNC = "syncfs" if sys.platform == "linux" else "fsync"
 LOCALES: tuple[tuple[str, ...], ...] = (
     *(
         (
-            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--lc-collate=C", f"--lc-ctype={ctype}",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--lc-collate=C",
+            f"--lc-ctype={ctype}",
             f"--sync-method={SYNC}",
         )
         for ctype in ("C.UTF-8", "en_US.UTF-8", "UTF-8")
@@ -78,19 +81,39 @@ def initialise(place: Place, binaries: Binaries, guard: FileLock) -> None:
         shutil.rmtree(new, ignore_errors=True)
         make_directory(new, 0o700, place.owner)
         command = [
-            binaries.program("initdb"), "--pgdata", str(new), "--username=postgres", "--encoding=UTF8",
-            "--auth-local=trust", "--auth-host=reject", "--data-checksums", "--lc-messages=C", *locale,
+            binaries.program("initdb"),
+            "--pgdata",
+            str(new),
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--auth-local=trust",
+            "--auth-host=reject",
+            "--data-checksums",
+            "--lc-messages=C",
+            *locale,
         ]
         with os.fdopen(open_private(output, os.O_TRUNC, None), "wb") as log:
             done = subprocess.run(  # noqa: S603 - our own arguments
-                command, env=environment(binaries.library_path), cwd="/", check=False, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(guard.fd,),
-                user=user.uid if user else None, group=user.gid if user else None, extra_groups=[] if user else None,
+                command,
+                env=environment(binaries.library_path),
+                cwd="/",
+                check=False,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(guard.fd,),
+                user=user.uid if user else None,
+                group=user.gid if user else None,
+                extra_groups=[] if user else None,
             )
         if done.returncode == 0:
             new.rename(place.data)
             output.unlink()
             return
+        if not re.search("locale|option|sync", tail(output, 0)):
+            break  # another locale will not help
+    shutil.rmtree(new, ignore_errors=True)
     raise StoreUnavailable(
         f"Cannot create the database in {place.data}: {tail(output, 0)}",
         hint=f"see {output}; check free space and permissions, or set SBF_HOME or SBF_DATABASE_URL",

@@ -223,8 +223,15 @@ def run_as(user: ServerUser, command: list[str]) -> bool:
     """
     try:
         done = subprocess.run(  # noqa: S603 - our own arguments
-            command, user=user.uid, group=user.gid, extra_groups=[], cwd="/", check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            command,
+            user=user.uid,
+            group=user.gid,
+            extra_groups=[],
+            cwd="/",
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
     except PermissionError as error:
         if _may_change_user():

@@ -212,14 +212,13 @@ def options(place: Place, free_shared_mb: float | None = None) -> dict[str, str]
         Free room in /dev/shm in MB; looked up when not given.
     """
     free = _free_shared_mb() if free_shared_mb is None else free_shared_mb
-    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
     return {
         "listen_addresses": "",
         "port": str(PORT),
         "unix_socket_directories": f'"{place.socket_dir}"',
         "unix_socket_permissions": "0700",
         "max_connections": "50",
-        "shared_buffers": "256MB" if memory_mb > 3500 else "128MB",
+        "shared_buffers": "256MB" if _memory_mb() > 3500 else "128MB",
         "huge_pages": "off",
         "dynamic_shared_memory_type": "posix" if free >= MIN_SHARED_MB else "mmap",
         "maintenance_work_mem": f"{MAINTENANCE_MB}MB",
@@ -243,6 +242,14 @@ def options(place: Place, free_shared_mb: float | None = None) -> dict[str, str]
         "log_autovacuum_min_duration": "-1",
         "restart_after_crash": "on",
     }
+
+
+def _memory_mb() -> float:
+    """Return the memory of this machine in MB; a guess where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+    except (OSError, ValueError):
+        return 8_000.0
 
 
 def _free_shared_mb() -> float:
@@ -344,8 +351,15 @@ def _spawn_keeper(place: Place, env: dict[str, str], command: list[str], guard: 
     try:
         with lock, os.fdopen(open_private(place.log, os.O_APPEND, place.owner), "ab") as log:
             done = subprocess.run(  # noqa: S603 - our own arguments
-                arguments + command, env=env, cwd="/", check=False, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[fd for fd in fds if fd >= 0],
+                arguments + command,
+                env=env,
+                cwd="/",
+                check=False,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=[fd for fd in fds if fd >= 0],
             )
     finally:
         os.close(run)

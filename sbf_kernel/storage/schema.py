@@ -69,7 +69,9 @@ def _revision(connection: psycopg.Connection) -> str | None:
     assert row is not None
     server, extension, migrated = row
     if server < MINIMUM_POSTGRES:
-        raise StoreTooOld(f"the server runs PostgreSQL {server}", hint=f"SBF needs PostgreSQL {MINIMUM_POSTGRES} or newer")
+        raise StoreTooOld(
+            f"the server runs PostgreSQL {server}", hint=f"SBF needs PostgreSQL {MINIMUM_POSTGRES} or newer"
+        )
     if extension is not None and _version(extension) < MINIMUM_PGVECTOR:
         raise StoreTooOld(
             f"the server has pgvector {extension}",

@@ -26,19 +26,22 @@ def _source(row: Mapping[Any, Any]) -> Source:
 
 async def lock_content(connection: AsyncConnection, user_id: str, sha256: bytes) -> None:
     """Make concurrent registrations of the same bytes by one tenant wait for each other until commit."""
-    await connection.execute(text("select pg_advisory_xact_lock(hashtext(:user_id), hashtext(:digest))"),
-                             {"user_id": user_id, "digest": sha256.hex()})
+    await connection.execute(
+        text("select pg_advisory_xact_lock(hashtext(:user_id), hashtext(:digest))"),
+        {"user_id": user_id, "digest": sha256.hex()},
+    )
 
 
 async def by_origin(connection: AsyncConnection, user_id: str, origin: str) -> Source | None:
     """Return the source that came from ``origin``, if any, locked until commit."""
-    return await _one(connection, "md5(s.origin) = md5(:origin) for update",
-                      user_id=user_id, origin=origin)
+    return await _one(connection, "md5(s.origin) = md5(:origin) for update", user_id=user_id, origin=origin)
 
 
 async def by_content(connection: AsyncConnection, user_id: str, sha256: bytes) -> Source | None:
     """Return the oldest source with these raw bytes, if any."""
-    return await _one(connection, "s.sha256 = :sha256 order by s.created_at, s.id limit 1", user_id=user_id, sha256=sha256)
+    return await _one(
+        connection, "s.sha256 = :sha256 order by s.created_at, s.id limit 1", user_id=user_id, sha256=sha256
+    )
 
 
 async def _one(connection: AsyncConnection, condition: str, **values: Any) -> Source | None:
@@ -63,21 +66,43 @@ async def get(connection: AsyncConnection, user_id: str, source_id: UUID) -> Sou
 
 async def get_many(connection: AsyncConnection, user_id: str, source_ids: Iterable[UUID]) -> list[Source]:
     """Return those of the sources that exist."""
-    rows = await connection.execute(text(f"select {COLUMNS} from sources s where s.user_id = :user_id and s.id = any(:ids)"),
-                                    {"user_id": user_id, "ids": list(source_ids)})
+    rows = await connection.execute(
+        text(f"select {COLUMNS} from sources s where s.user_id = :user_id and s.id = any(:ids)"),
+        {"user_id": user_id, "ids": list(source_ids)},
+    )
     return [_source(row) for row in rows.mappings()]
 
 
-async def insert(connection: AsyncConnection, user_id: str, *, origin: str, name: str, media_type: str, language: str,
-                 tags: tuple[str, ...], sha256: bytes | None, url: str | None) -> Source | None:
+async def insert(
+    connection: AsyncConnection,
+    user_id: str,
+    *,
+    origin: str,
+    name: str,
+    media_type: str,
+    language: str,
+    tags: tuple[str, ...],
+    sha256: bytes | None,
+    url: str | None,
+) -> Source | None:
     """Insert a pending source. Returns None when another process inserted this origin meanwhile."""
     source_id = uuid4()
     done = await connection.execute(
         text("""insert into sources (user_id, id, origin, name, media_type, language_hint, tags, sha256, url)
                 values (:user_id, :id, :origin, :name, :media_type, :language, :tags, :sha256, :url)
                 on conflict do nothing"""),
-        {"user_id": user_id, "id": source_id, "origin": origin, "name": name, "media_type": media_type,
-         "language": language, "tags": list(tags), "sha256": sha256, "url": url})
+        {
+            "user_id": user_id,
+            "id": source_id,
+            "origin": origin,
+            "name": name,
+            "media_type": media_type,
+            "language": language,
+            "tags": list(tags),
+            "sha256": sha256,
+            "url": url,
+        },
+    )
     return await get(connection, user_id, source_id) if done.rowcount else None
 
 
@@ -86,34 +111,49 @@ async def requeue(connection: AsyncConnection, user_id: str, source_id: UUID, sh
     await connection.execute(
         text("""update sources set status = 'pending', stage = 'queued', reason = '', message = '', done = 0, total = 0,
                 sha256 = coalesce(:sha256, sha256), updated_at = now() where user_id = :user_id and id = :id"""),
-        {"user_id": user_id, "id": source_id, "sha256": sha256})
+        {"user_id": user_id, "id": source_id, "sha256": sha256},
+    )
     return await get(connection, user_id, source_id)
 
 
-async def set_stage(connection: AsyncConnection, user_id: str, source_id: UUID, stage: str, done: int = 0, total: int = 0) -> None:
+async def set_stage(
+    connection: AsyncConnection, user_id: str, source_id: UUID, stage: str, done: int = 0, total: int = 0
+) -> None:
     """Record what is happening to a source that is being processed."""
     await connection.execute(
         text("""update sources set status = 'processing', stage = :stage, done = :done, total = :total, updated_at = now()
                 where user_id = :user_id and id = :id"""),
-        {"user_id": user_id, "id": source_id, "stage": stage, "done": done, "total": total})
+        {"user_id": user_id, "id": source_id, "stage": stage, "done": done, "total": total},
+    )
 
 
-async def set_outcome(connection: AsyncConnection, user_id: str, source_id: UUID, *, status: str, stage: str,
-                      reason: str = "", message: str = "") -> None:
+async def set_outcome(
+    connection: AsyncConnection,
+    user_id: str,
+    source_id: UUID,
+    *,
+    status: str,
+    stage: str,
+    reason: str = "",
+    message: str = "",
+) -> None:
     """Record that processing ended: ``ready`` or ``failed`` with a reason, or back to ``pending`` when stopped."""
     await connection.execute(
         text("""update sources set status = :status, stage = :stage, reason = :reason, message = :message, updated_at = now()
                 where user_id = :user_id and id = :id"""),
-        {"user_id": user_id, "id": source_id, "status": status, "stage": stage, "reason": reason, "message": message})
+        {"user_id": user_id, "id": source_id, "status": status, "stage": stage, "reason": reason, "message": message},
+    )
 
 
-async def set_content(connection: AsyncConnection, user_id: str, source_id: UUID, sha256: bytes, media_type: str,
-                      name: str | None) -> None:
+async def set_content(
+    connection: AsyncConnection, user_id: str, source_id: UUID, sha256: bytes, media_type: str, name: str | None
+) -> None:
     """Record the bytes that were fetched for a URL source."""
     await connection.execute(
         text("""update sources set sha256 = :sha256, media_type = :media_type, name = coalesce(:name, name)
                 where user_id = :user_id and id = :id"""),
-        {"user_id": user_id, "id": source_id, "sha256": sha256, "media_type": media_type, "name": name})
+        {"user_id": user_id, "id": source_id, "sha256": sha256, "media_type": media_type, "name": name},
+    )
 
 
 async def work_item(connection: AsyncConnection, user_id: str, source_id: UUID) -> Mapping[Any, Any] | None:
@@ -122,27 +162,51 @@ async def work_item(connection: AsyncConnection, user_id: str, source_id: UUID) 
         text("""select s.name, s.origin, s.url, s.sha256, s.media_type, s.language_hint, s.status, s.version_id,
                 v.sha256 as version_sha256, v.text_sha256 from sources s
                 left join source_versions v on v.user_id = s.user_id and v.id = s.version_id
-                where s.user_id = :user_id and s.id = :id"""), {"user_id": user_id, "id": source_id})
+                where s.user_id = :user_id and s.id = :id"""),
+        {"user_id": user_id, "id": source_id},
+    )
     return row.mappings().first()
 
 
 async def unfinished(connection: AsyncConnection, user_id: str) -> list[Source]:
     """Return all sources that are pending or in processing, oldest first."""
     rows = await connection.execute(
-        text(f"select {COLUMNS} from sources s where s.user_id = :user_id and s.status in ('pending', 'processing') "
-             "order by s.created_at, s.id"), {"user_id": user_id})
+        text(
+            f"select {COLUMNS} from sources s where s.user_id = :user_id and s.status in ('pending', 'processing') "
+            "order by s.created_at, s.id"
+        ),
+        {"user_id": user_id},
+    )
     return [_source(row) for row in rows.mappings()]
 
 
-async def find(connection: AsyncConnection, user_id: str, *, notebook_id: UUID | None, status: str | None, tag: str | None,
-               search: str, removed: bool, sort: str, limit: int, offset: int) -> SourceList:
+async def find(
+    connection: AsyncConnection,
+    user_id: str,
+    *,
+    notebook_id: UUID | None,
+    status: str | None,
+    tag: str | None,
+    search: str,
+    removed: bool,
+    sort: str,
+    limit: int,
+    offset: int,
+) -> SourceList:
     """Return a page of sources; ``search`` matches part of name or origin without regard to case."""
-    values: dict[str, Any] = {"user_id": user_id, "notebook_id": notebook_id, "status": status, "tag": tag,
-                              "search": search, "limit": limit, "offset": offset}
+    values: dict[str, Any] = {
+        "user_id": user_id,
+        "notebook_id": notebook_id,
+        "status": status,
+        "tag": tag,
+        "search": search,
+        "limit": limit,
+        "offset": offset,
+    }
     conditions = ["s.user_id = :user_id"]
     if notebook_id or removed:
         conditions.append(f"""exists (select from notebook_sources l where l.user_id = s.user_id and l.source_id = s.id
-            {'and l.notebook_id = :notebook_id' if notebook_id else ''} and l.removed_at is {'not null' if removed else 'null'})""")
+            {"and l.notebook_id = :notebook_id" if notebook_id else ""} and l.removed_at is {"not null" if removed else "null"})""")
     if status:
         conditions.append("s.status = :status")
     if tag:
@@ -151,17 +215,24 @@ async def find(connection: AsyncConnection, user_id: str, *, notebook_id: UUID |
         conditions.append("(strpos(lower(s.name), lower(:search)) > 0 or strpos(lower(s.origin), lower(:search)) > 0)")
     where = " and ".join(conditions)
     rows = await connection.execute(
-        text(f"select {COLUMNS} from sources s where {where} order by {_ORDER[sort]} limit :limit offset :offset"), values)
+        text(f"select {COLUMNS} from sources s where {where} order by {_ORDER[sort]} limit :limit offset :offset"),
+        values,
+    )
     total = await connection.scalar(text(f"select count(*) from sources s where {where}"), values)
-    return SourceList(items=tuple(_source(row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset)
+    return SourceList(
+        items=tuple(_source(row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset
+    )
 
 
-async def update(connection: AsyncConnection, user_id: str, source_id: UUID, name: str | None, tags: tuple[str, ...] | None) -> Source:
+async def update(
+    connection: AsyncConnection, user_id: str, source_id: UUID, name: str | None, tags: tuple[str, ...] | None
+) -> Source:
     """Change what is not None and return the source."""
     await connection.execute(
         text("""update sources set name = coalesce(:name, name), tags = coalesce(:tags, tags), updated_at = now()
                 where user_id = :user_id and id = :id"""),
-        {"user_id": user_id, "id": source_id, "name": name, "tags": None if tags is None else list(tags)})
+        {"user_id": user_id, "id": source_id, "name": name, "tags": None if tags is None else list(tags)},
+    )
     return await get(connection, user_id, source_id)
 
 
@@ -170,13 +241,16 @@ async def link(connection: AsyncConnection, user_id: str, notebook_id: UUID, sou
     await connection.execute(
         text("""insert into notebook_sources (user_id, notebook_id, source_id) values (:user_id, :notebook_id, :source_id)
                 on conflict (user_id, notebook_id, source_id) do update set removed_at = null"""),
-        {"user_id": user_id, "notebook_id": notebook_id, "source_id": source_id})
+        {"user_id": user_id, "notebook_id": notebook_id, "source_id": source_id},
+    )
 
 
 async def touch_notebook(connection: AsyncConnection, user_id: str, notebook_id: UUID) -> None:
     """Mark a notebook as changed now."""
-    await connection.execute(text("update notebooks set updated_at = now() where user_id = :user_id and id = :id"),
-                             {"user_id": user_id, "id": notebook_id})
+    await connection.execute(
+        text("update notebooks set updated_at = now() where user_id = :user_id and id = :id"),
+        {"user_id": user_id, "id": notebook_id},
+    )
 
 
 async def unlink(connection: AsyncConnection, user_id: str, notebook_id: UUID, source_id: UUID) -> None:
@@ -184,7 +258,8 @@ async def unlink(connection: AsyncConnection, user_id: str, notebook_id: UUID, s
     done = await connection.execute(
         text("""update notebook_sources set removed_at = now() where user_id = :user_id and notebook_id = :notebook_id
                 and source_id = :source_id and removed_at is null"""),
-        {"user_id": user_id, "notebook_id": notebook_id, "source_id": source_id})
+        {"user_id": user_id, "notebook_id": notebook_id, "source_id": source_id},
+    )
     if not done.rowcount:
         raise NotFound(f"source {source_id} is not in notebook {notebook_id}", hint="nb.sources.list() shows what is")
 
@@ -199,7 +274,9 @@ async def delete(connection: AsyncConnection, user_id: str, source_id: UUID) -> 
         raise missing(source_id)
 
 
-async def source_text(connection: AsyncConnection, user_id: str, source_id: UUID, version_id: UUID | None) -> SourceText:
+async def source_text(
+    connection: AsyncConnection, user_id: str, source_id: UUID, version_id: UUID | None
+) -> SourceText:
     """Return the text of a version, by default the current one.
 
     Raises
@@ -208,20 +285,32 @@ async def source_text(connection: AsyncConnection, user_id: str, source_id: UUID
         No such source or version, or nothing was read yet.
     """
     source = await get(connection, user_id, source_id)
-    row = (await connection.execute(
-        text("""select id as version_id, number as version, encode(text_sha256, 'hex') as sha256, text from source_versions
+    row = (
+        (
+            await connection.execute(
+                text("""select id as version_id, number as version, encode(text_sha256, 'hex') as sha256, text from source_versions
                 where user_id = :user_id and source_id = :source_id and id = :version_id"""),
-        {"user_id": user_id, "source_id": source_id, "version_id": version_id or source.version_id})).mappings().first()
+                {"user_id": user_id, "source_id": source_id, "version_id": version_id or source.version_id},
+            )
+        )
+        .mappings()
+        .first()
+    )
     if row is None:
-        raise NotFound(f"{source.name} has no {'such version' if version_id else 'text yet'} ({source.status})",
-                       hint=source.message or "wait until it is ready", source_id=str(source_id))
+        raise NotFound(
+            f"{source.name} has no {'such version' if version_id else 'text yet'} ({source.status})",
+            hint=source.message or "wait until it is ready",
+            source_id=str(source_id),
+        )
     return SourceText(source_id=source_id, name=source.name, **row)
 
 
 async def version_texts(connection: AsyncConnection, user_id: str, version_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Return the immutable texts of versions by id; unknown ids are absent."""
-    rows = await connection.execute(text("select id, text from source_versions where user_id = :user_id and id = any(:ids)"),
-                                    {"user_id": user_id, "ids": list(version_ids)})
+    rows = await connection.execute(
+        text("select id, text from source_versions where user_id = :user_id and id = any(:ids)"),
+        {"user_id": user_id, "ids": list(version_ids)},
+    )
     return {row.id: row.text for row in rows}
 
 

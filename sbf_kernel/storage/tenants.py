@@ -9,12 +9,25 @@ from sbf_kernel.storage.database import Database
 
 # Statistics first, so that nothing is left to count down; then the indexes,
 # because cascading through them row by row would take minutes.
-_TABLES = ("term_stats", "collection_stats", "lexical", "embeddings", "embedding_cache", "chunks", "source_versions",
-           "notebook_sources", "sources", "notebooks", "answers")
+_TABLES = (
+    "term_stats",
+    "collection_stats",
+    "lexical",
+    "embeddings",
+    "embedding_cache",
+    "chunks",
+    "source_versions",
+    "notebook_sources",
+    "sources",
+    "notebooks",
+    "answers",
+)
 
 
 async def purge(database: Database, principal: Principal) -> None:
     """Delete all rows of a tenant. Raw files stay: another tenant may have the same."""
     async with database.transaction(principal) as connection:
         for table in _TABLES:
-            await connection.execute(text(f"delete from {table} where user_id = :user_id"), {"user_id": principal.user_id})
+            await connection.execute(
+                text(f"delete from {table} where user_id = :user_id"), {"user_id": principal.user_id}
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,9 @@ def keys_of(terms: dict[int, float]) -> list[int]:
     return [*terms, *(term + (1 << 29) for term, weight in terms.items() if weight >= HIGH_IMPACT)]
 
 
-async def known_embeddings(connection: AsyncConnection, user_id: str, model: str, hashes: Sequence[bytes]) -> dict[bytes, Vector]:
+async def known_embeddings(
+    connection: AsyncConnection, user_id: str, model: str, hashes: Sequence[bytes]
+) -> dict[bytes, Vector]:
     """Return vectors this tenant already has for the same content: of current chunks, or left by an interrupted run."""
     rows = await connection.execute(
         text("""select distinct on (content_hash) content_hash, embedding::text from (
@@ -72,18 +75,30 @@ async def known_embeddings(connection: AsyncConnection, user_id: str, model: str
                   union all
                   select content_hash, embedding from embedding_cache
                   where user_id = :user_id and model = :model and content_hash = any(:hashes)) known"""),
-        {"user_id": user_id, "model": model, "hashes": list(hashes)})
+        {"user_id": user_id, "model": model, "hashes": list(hashes)},
+    )
     return {bytes(row[0]): HalfVector.from_text(row[1]).to_numpy().astype("float32") for row in rows}
 
 
-async def keep_embeddings(connection: AsyncConnection, user_id: str, source_id: UUID, model: str,
-                          vectors: dict[bytes, Vector]) -> None:
+async def keep_embeddings(
+    connection: AsyncConnection, user_id: str, source_id: UUID, model: str, vectors: dict[bytes, Vector]
+) -> None:
     """Save vectors of a source that is still being embedded."""
-    rows = [{"user_id": user_id, "model": model, "hash": digest, "source_id": source_id,
-             "embedding": HalfVector(vector).to_text()} for digest, vector in vectors.items()]
+    rows = [
+        {
+            "user_id": user_id,
+            "model": model,
+            "hash": digest,
+            "source_id": source_id,
+            "embedding": HalfVector(vector).to_text(),
+        }
+        for digest, vector in vectors.items()
+    ]
     await connection.execute(
         text("""insert into embedding_cache (user_id, model, content_hash, source_id, embedding)
-                values (:user_id, :model, :hash, :source_id, cast(:embedding as halfvec)) on conflict do nothing"""), rows)
+                values (:user_id, :model, :hash, :source_id, cast(:embedding as halfvec)) on conflict do nothing"""),
+        rows,
+    )
 
 
 _STAGE = """
@@ -111,10 +126,16 @@ async def store(connection: AsyncConnection, user_id: str, versions: Sequence[Ne
     values = {"user_id": user_id, "ids": [v.source_id for v in wanted]}
     version_ids = {v.source_id: uuid4() for v in wanted}
     # The statistics' lock first: row locks taken before it could deadlock with another writer.
-    await connection.execute(text("select pg_advisory_xact_lock(hashtext('sbf.term_stats'), hashtext(:user_id))"), values)
+    await connection.execute(
+        text("select pg_advisory_xact_lock(hashtext('sbf.term_stats'), hashtext(:user_id))"), values
+    )
     for table in ("lexical", "embeddings", "chunks", "embedding_cache"):
-        await connection.execute(text(f"delete from {table} where user_id = :user_id and source_id = any(:ids)"), values)
-    await connection.execute(text(_INSERT_VERSION), [_version_row(user_id, v, version_ids[v.source_id]) for v in wanted])
+        await connection.execute(
+            text(f"delete from {table} where user_id = :user_id and source_id = any(:ids)"), values
+        )
+    await connection.execute(
+        text(_INSERT_VERSION), [_version_row(user_id, v, version_ids[v.source_id]) for v in wanted]
+    )
     await _stage(connection, wanted, version_ids)
     for statement in _INDEX:
         await connection.execute(text(statement), values)
@@ -125,7 +146,8 @@ async def store(connection: AsyncConnection, user_id: str, versions: Sequence[Ne
 async def _still_wanted(connection: AsyncConnection, user_id: str, versions: Sequence[NewVersion]) -> list[NewVersion]:
     rows = await connection.execute(
         text("select id, sha256 from sources where user_id = :user_id and id = any(:ids) order by id for update"),
-        {"user_id": user_id, "ids": [v.source_id for v in versions]})
+        {"user_id": user_id, "ids": [v.source_id for v in versions]},
+    )
     current = {row.id: bytes(row.sha256) for row in rows if row.sha256 is not None}
     return [v for v in versions if current.get(v.source_id) == v.sha256]
 
@@ -154,14 +176,30 @@ _INDEX = (
 
 
 def _version_row(user_id: str, version: NewVersion, version_id: UUID) -> dict[str, Any]:
-    return {"user_id": user_id, "id": version_id, "source_id": version.source_id, "sha256": version.sha256,
-            "text_sha256": version.text_sha256, "text": version.text, "title": version.title, "reader": version.reader}
+    return {
+        "user_id": user_id,
+        "id": version_id,
+        "source_id": version.source_id,
+        "sha256": version.sha256,
+        "text_sha256": version.text_sha256,
+        "text": version.text,
+        "title": version.title,
+        "reader": version.reader,
+    }
 
 
 def _source_row(user_id: str, version: NewVersion, version_id: UUID) -> dict[str, Any]:
-    return {"user_id": user_id, "source_id": version.source_id, "version_id": version_id, "media_type": version.media_type,
-            "language": version.language, "chars": len(version.text), "chunks": len(version.chunks), "pages": version.pages,
-            "metadata": json.dumps(version.metadata)}
+    return {
+        "user_id": user_id,
+        "source_id": version.source_id,
+        "version_id": version_id,
+        "media_type": version.media_type,
+        "language": version.language,
+        "chars": len(version.text),
+        "chunks": len(version.chunks),
+        "pages": version.pages,
+        "metadata": json.dumps(version.metadata),
+    }
 
 
 async def _stage(connection: AsyncConnection, versions: Sequence[NewVersion], version_ids: dict[UUID, UUID]) -> None:
@@ -173,11 +211,60 @@ async def _stage(connection: AsyncConnection, versions: Sequence[NewVersion], ve
     await connection.execute(text(_STAGE))
     raw = (await connection.get_raw_connection()).driver_connection
     assert raw is not None
-    async with raw.cursor() as cursor, cursor.copy("copy staged_chunks from stdin") as copy:
+    async with raw.cursor() as cursor, cursor.copy("copy staged_chunks from stdin (format binary)") as copy:
+        copy.set_types(_STAGE_TYPES)
         for version in versions:
             for ordinal, chunk in enumerate(version.chunks):
-                await copy.write_row((
-                    uuid4(), version.source_id, version_ids[version.source_id], ordinal, chunk.start, chunk.end,
-                    json.dumps(chunk.place), chunk.context, chunk.text, version.language, version.model, chunk.content_hash,
-                    None if chunk.embedding is None else HalfVector(chunk.embedding).to_text(),
-                    SparseVector(chunk.terms, TERM_DIMENSIONS).to_text(), keys_of(chunk.terms)))
+                await copy.write_row(
+                    (
+                        uuid4(),
+                        version.source_id,
+                        version_ids[version.source_id],
+                        ordinal,
+                        chunk.start,
+                        chunk.end,
+                        b"\x01" + json.dumps(chunk.place).encode(),
+                        chunk.context,
+                        chunk.text,
+                        version.language,
+                        version.model,
+                        chunk.content_hash,
+                        None if chunk.embedding is None else HalfVector(chunk.embedding).to_binary(),
+                        SparseVector(chunk.terms, TERM_DIMENSIONS).to_binary(),
+                        _int_array(keys_of(chunk.terms)),
+                    )
+                )
+
+
+# COPY tells the server bytes, not types: what we encode ourselves goes as bytea.
+_STAGE_TYPES = [
+    "uuid",
+    "uuid",
+    "uuid",
+    "int4",
+    "int4",
+    "int4",
+    "bytea",
+    "text",
+    "text",
+    "text",
+    "text",
+    "bytea",
+    "bytea",
+    "bytea",
+    "bytea",
+]
+
+
+def _int_array(values: Sequence[int]) -> bytes:
+    """Return ``integer[]`` as PostgreSQL sends it: dimensions, null flag, type, length, lower bound, then each item with its size."""
+    items = [part for value in values for part in (4, value)]
+    return (
+        struct.pack(f">5i{len(items)}i", 1, 0, _INT4, len(values), 1, *items)
+        if values
+        else struct.pack(">3i", 0, 0, _INT4)
+    )
+
+
+_INT4 = 23
+"""Object id of ``integer``, the same in every PostgreSQL."""

@@ -129,7 +129,7 @@ def launch(command: list[str], server_fd: int) -> int:
     try:
         os.setsid()
         os.set_inheritable(server_fd, True)
-        for number in (signal.SIGPIPE, signal.SIGINT):
+        for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.execve(command[0], command, os.environ)
     except OSError as error:
@@ -138,14 +138,19 @@ def launch(command: list[str], server_fd: int) -> int:
         os._exit(127)
 
 
-def keep(server: Server, run: int, own_fd: int) -> None:
+def child_signal() -> int:
+    """Return a pipe end that becomes readable when a child ends."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return read_end
+
+
+def keep(server: Server, run: int, own_fd: int, child_ended: int) -> None:
     """Wait until the server is gone or unused; stop it when it is unused."""
     leases = os.open("leases", os.O_RDONLY | os.O_CLOEXEC, dir_fd=run)
     wake = os.open("wake", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=run)
-    child_ended, write_end = os.pipe()
-    os.set_blocking(write_end, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     while not server.gone():
         pause = POLL_SECONDS
         if not any_lease(leases):
@@ -180,7 +185,8 @@ def main(arguments: list[str]) -> None:
     drop_privileges(uid, gid)
     if os.fork():
         os._exit(0)  # nobody's child: whoever started us need not collect us
-    keep(Server(data, run, launch(command, server_fd) if command else None), run, own_fd)
+    child_ended = child_signal()
+    keep(Server(data, run, launch(command, server_fd) if command else None), run, own_fd, child_ended)
     os._exit(0)  # nothing to tidy up, and whoever waits for the end need not wait for that
 
 

@@ -97,4 +97,6 @@ def _wrapped(version: NewVersion, cause: Exception) -> SbfError:
     from sbf_kernel.errors import StoreError
 
     reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
-    return StoreError(f"source {version.source_id} could not be stored: {reason}", hint="try it again; if it stays, report it")
+    return StoreError(
+        f"source {version.source_id} could not be stored: {reason}", hint="try it again; if it stays, report it"
+    )

@@ -17,8 +17,19 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove them, keeping the schema that holds alembic's own table."""
-    tables = ("answers", "embedding_cache", "embeddings", "lexical", "chunks", "source_versions", "notebook_sources",
-              "sources", "notebooks", "term_stats", "collection_stats")
+    tables = (
+        "answers",
+        "embedding_cache",
+        "embeddings",
+        "lexical",
+        "chunks",
+        "source_versions",
+        "notebook_sources",
+        "sources",
+        "notebooks",
+        "term_stats",
+        "collection_stats",
+    )
     for table in tables:
         op.execute(f"drop table sbf.{table} cascade")
     op.execute("drop function sbf.lexical_candidates")

@@ -320,6 +320,22 @@ def test_backend_that_outlives_its_postmaster_does_not_block_the_next_start(home
         client.kill()
 
 
+def test_start_that_somebody_kills_is_tried_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawn, killed = pg_server._spawn_keeper, []
+
+    def spawn_and_kill_once(place: pg_place.Place, *arguments: object) -> None:
+        spawn(place, *arguments)  # type: ignore[arg-type]
+        if not killed:
+            for process in processes(home):
+                process.kill()
+                killed.append(process.pid)
+
+    monkeypatch.setattr(pg_server, "_spawn_keeper", spawn_and_kill_once)
+    with embedded.acquire(home) as server:
+        assert killed
+        assert query(server, "SELECT 1") == 1
+
+
 def test_lost_socket_is_healed(home: Path) -> None:
     with embedded.acquire(home) as server:
         (home / "postgres/run/.s.PGSQL.5432").unlink()

@@ -37,8 +37,8 @@ def add_inputs(
     """
     added: list[Source] = []
     try:
-        for item in inputs:
-            added.append(
+        for item in inputs:  # one by one: what was added before Ctrl-C is known
+            added.append(  # noqa: PERF401
                 _register(
                     workspace,
                     item,

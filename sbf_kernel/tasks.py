@@ -21,18 +21,24 @@ class TaskRunner:
     def __init__(self, concurrency: int) -> None:
         self._turns = asyncio.Semaphore(concurrency)
         self._running: dict[Hashable, asyncio.Task[None]] = {}
+        self._next: dict[Hashable, Work] = {}
         self._watchers: dict[Hashable, list[asyncio.Queue[Any]]] = {}
 
     def start(self, key: Hashable, work: Work) -> None:
-        """Run ``work`` in the background, unless something under ``key`` runs already."""
-        if key not in self._running:
-            task = asyncio.create_task(self._run(work))
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._ended(key))
+        """Run ``work`` in the background; if something under ``key`` runs already, right after it."""
+        if key in self._running:
+            self._next[key] = work
+            return
+        task = asyncio.create_task(self._run(work))
+        self._running[key] = task
+        task.add_done_callback(lambda _: self._ended(key))
 
     def _ended(self, key: Hashable) -> None:
         del self._running[key]
-        self.publish(key, None)
+        if key in self._next:
+            self.start(key, self._next.pop(key))
+        else:
+            self.publish(key, None)
 
     async def _run(self, work: Work) -> None:
         async with self._turns:
@@ -44,6 +50,7 @@ class TaskRunner:
 
     async def cancel(self, key: Hashable) -> None:
         """Stop the work under ``key`` and wait until it has stopped."""
+        self._next.pop(key, None)
         await self._stop([self._running[key]] if key in self._running else [])
 
     async def wait(self, key: Hashable) -> None:
@@ -77,6 +84,7 @@ class TaskRunner:
 
     async def close(self) -> None:
         """Stop everything and wait for it."""
+        self._next.clear()
         await self._stop(list(self._running.values()))
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:

@@ -19,6 +19,7 @@ def register(commands: Any) -> None:
     run.add_argument("template", metavar="TEMPLATE", help="path of a .ipynb, or the name of one that SBF brings, such as brief")
     run.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="value as JSON, else as text; repeatable")
     run.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="HTML", help="default: report.html")
+    run.add_argument("--theme", choices=("light", "dark"), default="light")
     command(family, "list", list_reports, "list the templates that SBF brings")
 
 
@@ -34,7 +35,8 @@ def run_report(options: argparse.Namespace) -> None:
     from sbf_kernel import reports
 
     parameters = dict(_parameter(text) for text in options.parameter)
-    path = reports.run(options.template, parameters, options.output, home=options.home, database_url=options.database_url)
+    path = reports.run(options.template, parameters, options.output, home=options.home, database_url=options.database_url,
+                       theme=options.theme)
     write(options, f"wrote {path}", {"report": str(path)})
 
 

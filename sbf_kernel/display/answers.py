@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _MARKER = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 
 
+_NEAREST = "Nearest passages, for you to judge"
+
+
 def _anchor(record: Any) -> str:
     """Return a prefix for the ids of one answer: the same for the same answer, other for another one."""
     said = f"{record.question}\0{record.text}".encode("utf-8", "replace")
@@ -93,12 +96,15 @@ def answer(record: Any) -> View:
     anchor, facts, doubt = _anchor(record), _facts(record), _doubt(record)
     references = _references(record.citations.items, anchor)
     known = {item.marker for item in record.citations.items}
-    body = [element("p", *_linked(record.text, known, anchor), class_="sbf-text")]
+    words = _linked(record.text, known, anchor)
+    body = [element("p", *words, class_="sbf-text")]
     if not record.answered:
-        body = [element("p", Status("not answered").badge(), Markup(" "), record.text, class_="sbf-note", role="note")]
+        body = [element("p", Status("not answered").badge(), Markup(" "), *words, class_="sbf-note", role="note")]
     body += [element("p", doubt, class_="sbf-note", role="note")] if doubt else []
     if references:
-        body.append(element("ol", *(card for card, _, _ in references), class_="sbf-cards", aria_label="Quotes"))
+        name = "Quotes" if record.answered else _NEAREST
+        body += [] if record.answered else [element("p", _NEAREST, class_="sbf-head sbf-muted")]
+        body.append(element("ol", *(card for card, _, _ in references), class_="sbf-cards", aria_label=name))
     html = view("Answer", element("p", element("bdi", one_line(record.question)), class_="sbf-question"), *body,
                 element("p", facts, class_="sbf-head sbf-muted"))
     return View(plain=_plain(record, doubt, facts, [plain for _, _, plain in references]), html=html,
@@ -115,7 +121,9 @@ def footnotes(record: Any) -> str:
     """Return what stands below the text of an answer, for a terminal that has shown the text already."""
     doubt, references = _doubt(record), _references(record.citations.items, "")
     parts = [f"⚠ {doubt}" if doubt else "", "\n".join(plain for _, _, plain in references), paragraphs(_facts(record))]
-    return "\n\n".join(filter(None, parts if record.answered else ["⚠ not answered by the sources", *parts]))
+    if not record.answered:
+        parts.insert(0, "⚠ not answered by the sources" + (f". {_NEAREST}:" if references else ""))
+    return "\n\n".join(filter(None, parts))
 
 
 def _markdown(record: Any, doubt: str, facts: str, references: list[str]) -> str:

@@ -25,6 +25,7 @@ max-width:60rem;padding:.25rem .1rem;overflow-wrap:anywhere}
 .sbf-view .sbf-text{margin:0 0 .6rem;white-space:pre-wrap}
 .sbf-view table.sbf-table{border-collapse:collapse;margin:0;width:auto;max-width:100%;font-size:.93em;text-align:left;
 border:0;color:inherit;table-layout:auto}
+.sbf-view table.sbf-table tbody tr:nth-child(n){background:none}
 .sbf-view .sbf-table caption{caption-side:top;text-align:left;font-weight:600;padding:0 0 .35rem;color:inherit}
 .sbf-view .sbf-table th,.sbf-view .sbf-table td{padding:.3rem .75rem .3rem 0;vertical-align:top;text-align:left;
 border:0;border-bottom:1px solid var(--jp-border-color2,var(--sbf-line));background:none;color:inherit;
@@ -34,6 +35,7 @@ max-width:28rem;white-space:normal;font-weight:inherit;line-height:1.4}
 .sbf-view .sbf-table .sbf-nowrap{white-space:nowrap}
 .sbf-view .sbf-table .sbf-verbatim{white-space:pre-wrap}
 .sbf-view table.sbf-chart{width:100%}
+.sbf-view .sbf-chart th{width:34%}
 .sbf-view .sbf-chart th,.sbf-view .sbf-chart td{border:0;padding:.12rem .75rem .12rem 0;vertical-align:middle}
 .sbf-view .sbf-chart td.sbf-bars{width:60%;max-width:none}
 .sbf-view .sbf-bar{height:.85em;border-radius:.2em;background:rgba(56,132,255,.6)}

@@ -52,7 +52,7 @@ async def process(runtime: Runtime, principal: Principal, source_id: UUID, passw
             await _finish(
                 runtime, principal, source_id, status="failed", stage="failed", reason=error.code, message=str(error)
             )
-        except Exception as error:  # a bug of ours must not take the other sources down
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other sources down
             await _finish(
                 runtime,
                 principal,
@@ -105,10 +105,11 @@ class _Processing:
         item = await self._begin()
         if item is None or item["status"] == "ready":
             await publish(self.runtime, self.principal, self.source_id)
-            return None
+            return
         content = await self._obtain(item)
         if content.sha256 == _bytes(item["version_sha256"]):
-            return await self._unchanged()
+            await self._unchanged()
+            return
         secret = password.get_secret_value() if password else None
         prepared = await self.runtime.sandbox.call(
             str(self.runtime.blobs.path(content.sha256)),
@@ -118,7 +119,8 @@ class _Processing:
             item["language_hint"],
         )
         if bytes(prepared["text_sha256"]) == _bytes(item["text_sha256"]):
-            return await self._unchanged()
+            await self._unchanged()
+            return
         vectors = await self._embed(prepared)
         await self.runtime.writer.store(self.principal, self._version(prepared, content.sha256, vectors))
         await publish(self.runtime, self.principal, self.source_id)

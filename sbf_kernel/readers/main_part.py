@@ -29,6 +29,7 @@ _NAMED_CLUTTER = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 _SENTENCE: Final = 50
 """Letters. Shorter texts are labels and teasers."""
@@ -253,8 +254,10 @@ def _drop(element: Element) -> None:
         return
     if element.tail and element.tail.strip():
         before = element.getprevious()
+        # "&#1;" is parsed, but lxml refuses to be given the character.
+        tail = " " + _CONTROLS.sub("", element.tail)
         if before is None:
-            parent.text = (parent.text or "") + " " + element.tail
+            parent.text = _CONTROLS.sub("", parent.text or "") + tail
         else:
-            before.tail = (before.tail or "") + " " + element.tail
+            before.tail = _CONTROLS.sub("", before.tail or "") + tail
     parent.remove(element)

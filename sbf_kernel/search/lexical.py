@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import TYPE_CHECKING
 
 from sbf_kernel.models import sparse
@@ -51,16 +51,9 @@ def plan_candidates(weights: Mapping[int, float], frequencies: Mapping[int, int]
         Factor on the budgets, for scopes that hold only a part of the collection.
     """
     by_rarity = sorted(weights, key=lambda term: (frequencies.get(term, 0), term))
-    keys: list[int] = []
-    spent = 0.0
-    for position, term in enumerate(by_rarity):
-        spent += frequencies.get(term, 0)
-        if keys and spent > POSTINGS_BUDGET * widen:
-            break
-        keys.append(term)
-    else:
-        position = len(by_rarity)
-    rest = by_rarity[position:]
+    running = accumulate(frequencies.get(term, 0) for term in by_rarity)
+    whole = max(1, sum(spent <= POSTINGS_BUDGET * widen for spent in running))
+    keys, rest = by_rarity[:whole], by_rarity[whole:]
     spent = 0.0
     for term in rest:
         count = frequencies.get(term + _HIGH, 0)

@@ -53,7 +53,7 @@ def merge(op: Search, lexical: list[Candidate], dense: list[Candidate], known: f
 
 
 def _ranked(candidates: Iterable[Candidate], *, per_source: bool) -> dict[UUID, tuple[int, Candidate]]:
-    """Number the candidates; per source, only the best chunk of each counts."""
+    """Return the candidates with their ranks; per source, only the best chunk of each counts."""
     kept: dict[UUID, Candidate] = {}
     for candidate in candidates:
         kept.setdefault(candidate.source_id if per_source else candidate.chunk_id, candidate)

@@ -71,7 +71,8 @@ class Database:
         """
         import psycopg
         from sqlalchemy import text
-        from sqlalchemy.exc import DBAPIError, TimeoutError
+        from sqlalchemy.exc import DBAPIError
+        from sqlalchemy.exc import TimeoutError as PoolTimeout
 
         try:
             async with self.engine.begin() as connection:
@@ -80,7 +81,7 @@ class Database:
                     {"user_id": principal.user_id},
                 )
                 yield connection
-        except TimeoutError as error:
+        except PoolTimeout as error:
             raise StoreUnavailable("all database connections are busy", hint="try again in a moment") from error
         except (DBAPIError, psycopg.OperationalError) as error:
             lost = (

@@ -50,7 +50,7 @@ class Writer:
             group = self._next_group()
             try:
                 await self._store_group(group)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits
                 await self._store_alone(group, error)
         self._task = None
 
@@ -83,7 +83,7 @@ class Writer:
                 if len(group) == 1:
                     raise error
                 await self._store_group([entry])
-            except Exception as cause:
+            except Exception as cause:  # noqa: BLE001 - likewise
                 if not entry[2].done():
                     entry[2].set_exception(cause if isinstance(cause, SbfError) else _wrapped(entry[1], cause))
 

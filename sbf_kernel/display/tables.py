@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _LONGEST_CELL = 400
 _NARROWEST = 12
 """Columns a wrapped column of a plain table keeps at least, where there is room."""
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _SIGNS = {"ready": ("✓", "good"), "verified": ("✓", "good"), "holds": ("✓", "good"), "ok": ("✓", "good"),
           "answered": ("✓", "good"), "failed": ("✗", "bad"), "broken": ("✗", "bad"), "unverified": ("⚠", "warn"),
@@ -86,7 +89,8 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple, set, frozenset)):
         simple = all(isinstance(item, (str, int, float)) for item in value)
         return clip(one_line(", ".join(map(str, value)) if simple else _json(list(value))), _LONGEST_CELL)
-    return clip(one_line(str(value)), _LONGEST_CELL)
+    words = _ID.sub("(id)", str(value)) if static() else str(value)
+    return clip(one_line(words), _LONGEST_CELL)
 
 
 def _json(value: Any) -> str:

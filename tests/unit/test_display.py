@@ -133,7 +133,7 @@ def everything_said_with(text: str) -> list[display.View]:
         hit(source=text, text=text, location=place),
         answer(cited, question=text, text=f"{text} [1]", provenance=records.Provenance(model=text),
                budget=records.Budget(cut=1, cut_sources=(text,))),
-        answer(cited, question=text, text=text, answered=False),
+        answer(cited, question=text, text=f"{text} [1]", answered=False),
         cited, records.Citations(items=(cited,)),
         records.Recheck(answer_id=ID, items=(rechecked,)),
         source(name=text, origin=text, message=text, status="failed", tags=(text,)),

@@ -133,7 +133,7 @@ async def _written(written: Written, outcome: _Outcome) -> AsyncGenerator[str]:
 
 
 @functools.lru_cache(maxsize=1)
-def _reranker(threads: int, process: int) -> Reranker | None:  # noqa: ARG001 - a part of the cache's key
+def _reranker(threads: int, process: int) -> Reranker | None:
     """Return the cross-encoder of this process (threads do not survive a fork), or None when it is not installed."""
     from sbf_kernel.models.builtin import load_reranker
     from sbf_kernel.settings import Settings

@@ -164,13 +164,15 @@ def locate(claim: str, passage: str, language: str = "en") -> tuple[int, int] | 
 def _supporting(claim: str, passage: str, language: str) -> tuple[int, int] | None:
     """Return the one or two sentences of ``passage`` that hold most words, and all numbers, of ``claim``."""
     wanted, figures = set(sparse.terms(claim, language)), wording.numbers(claim)
-    spans = sentences(passage)
-    windows = [*spans, *((a[0], b[1]) for a, b in itertools.pairwise(spans))]
-    best, best_share = None, 0.0
-    for start, end in windows:
-        words = passage[start:end]
-        share = len(wanted & set(sparse.terms(words, language))) / max(1, len(wanted))
-        # Two sentences must win clearly over one: the quote is to be short.
-        if share > best_share + (0.15 if best else 0) and figures <= wording.numbers(words):
-            best, best_share = (start, end), share
-    return best if best_share >= SUPPORT else None
+    singles = sentences(passage)
+    pairs = [(first[0], second[1]) for first, second in itertools.pairwise(singles)]
+    for spans in (singles, pairs):  # the quote is to be short: two sentences only where one is not enough
+        best, best_share = None, 0.0
+        for start, end in spans:
+            words = passage[start:end]
+            share = len(wanted & set(sparse.terms(words, language))) / max(1, len(wanted))
+            if share > best_share and figures <= wording.numbers(words):
+                best, best_share = (start, end), share
+        if best_share >= SUPPORT:
+            return best
+    return None

@@ -145,10 +145,11 @@ def _sentences(hit: Hit, rank: float, language: str) -> Iterator[Sentence]:
     before: tuple[int, int] | None = None
     for start, end in (piece for span in sentences(hit.text) for piece in _pieces(hit.text, *span)):
         words = hit.text[start:end]
-        if len(words) >= 12 or any(char.isdigit() for char in words):
+        terms = frozenset(sparse.terms(words, language))
+        if len(terms) >= 3 or any(char.isdigit() for char in words):
             follows = before is not None and "\n\n" not in hit.text[before[1]:start] and end - before[0] <= LONGEST
             context = before[0] if before and follows and _REFERS_BACK.match(words) else start
-            yield Sentence(hit, hit.start + start, hit.start + end, frozenset(sparse.terms(words, language)), hit.start + context, rank=rank)
+            yield Sentence(hit, hit.start + start, hit.start + end, terms, hit.start + context, rank=rank)
         before = start, end
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SENTINEL: Final = "NO_ANSWER"
 """What the model is told to begin with when the passages do not answer."""
+_BETWEEN: Final = " .:;,—–-*_\n\t"
+"""What may stand between the sentinel and the explanation."""
 
 
 class Written:
@@ -55,7 +57,7 @@ class Written:
         self.text = ""
         self._versions, self._language = versions, language
         self._markers = MarkerStream(self.context.evidence.keys())
-        self._raw = ""
+        self._waiting: str | None = ""
         self.completion: Completion = model.complete(self.system, self.prompt, max_tokens=self.context.budget.reserved)
 
     async def pieces(self) -> AsyncGenerator[str]:
@@ -66,33 +68,32 @@ class Written:
         ModelError
             ``details["partial"]`` holds what had been written.
         """
-        waiting: str | None = ""
         try:
             async with aclosing(self.completion.text()) as stream:
                 async for piece in stream:
-                    if waiting is not None:
-                        waiting += piece
-                        piece = waiting.lstrip()
-                        if SENTINEL.startswith(piece[:len(SENTINEL)]) and len(piece) < len(SENTINEL):
-                            continue
-                        piece, waiting = self._begun(piece), None
-                    for out in self._pass(self._markers.feed(piece)):
+                    for out in self._pass(self._markers.feed(self._begin(piece))):
                         yield out
         except ModelError as error:
             error.details["partial"] = self.text
             raise
-        for out in (*self._pass(self._markers.feed(waiting or "")), *self._pass(self._markers.finish())):
+        for out in (*self._pass(self._markers.feed(self._waiting or "")), *self._pass(self._markers.finish())):
             yield out
         if not self.text.strip():
             self.answered = False
             for out in self._pass("The sources do not answer this question."):
                 yield out
 
-    def _begun(self, text: str) -> str:
-        """Take the sentinel off the beginning."""
-        if text.startswith(SENTINEL):
+    def _begin(self, piece: str) -> str:
+        """Hold the beginning back until it is clear whether it is the sentinel, and take that off."""
+        if self._waiting is None:
+            return piece
+        self._waiting = (self._waiting + piece).lstrip(_BETWEEN if not self.answered else None)
+        if self.answered and self._waiting.startswith(SENTINEL):
             self.answered = False
-            return text.removeprefix(SENTINEL).lstrip(" .:—–-\n")
+            self._waiting = self._waiting.removeprefix(SENTINEL).lstrip(_BETWEEN)
+        if not self._waiting or (self.answered and SENTINEL.startswith(self._waiting)):
+            return ""
+        text, self._waiting = self._waiting, None
         return text
 
     def _pass(self, text: str) -> list[str]:

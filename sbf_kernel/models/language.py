@@ -319,7 +319,7 @@ class _Failed(Exception):
             return None
         if self._after is not None:
             return self._after
-        return min(patience.longest_pause, 0.5 * 2**attempt) * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        return min(patience.longest_pause, 0.5 * float(2**attempt)) * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
 def _left(limit: asyncio.Timeout) -> float:

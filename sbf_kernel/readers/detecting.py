@@ -239,7 +239,7 @@ def detect(content: bytes, name: str, media_type: str | None = None) -> str:
         if (stripped if kind == "application/rtf" else head).startswith(magic):
             return kind
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
-        return _zip_kind(content)
+        return _zip_kind(content, name)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole_kind(content)
     if head[:4] == b"RIFF":
@@ -253,14 +253,14 @@ def detect(content: bytes, name: str, media_type: str | None = None) -> str:
     return _text_kind(decode_head(content), name, media_type)
 
 
-def _zip_kind(content: bytes) -> str:
+def _zip_kind(content: bytes, name: str) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = set(archive.namelist()[:10_000])
             declared = _member_head(archive, "mimetype") if "mimetype" in names else ""
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError, struct.error):
         # A damaged directory; the reader for the guessed type will say so.
-        return _broken_zip_kind(content)
+        return _broken_zip_kind(content, name)
     if declared.startswith((_ODF, EPUB)):
         return declared.removesuffix("-template")
     if "META-INF/container.xml" in names:
@@ -277,10 +277,12 @@ def _member_head(archive: zipfile.ZipFile, name: str) -> str:
         return member.read(80).decode("ascii", "replace").strip()
 
 
-def _broken_zip_kind(content: bytes) -> str:
-    """Guess from the member names that stand in clear before each member."""
+def _broken_zip_kind(content: bytes, name: str) -> str:
+    """Guess from the name, or from the member names that stand in clear before each member."""
+    suffixes = {".docx": DOCX, ".pptx": PPTX, ".xlsx": XLSX, ".epub": EPUB, ".odt": ODT, ".ods": ODS, ".odp": ODP}
     parts = ((b"word/", DOCX), (b"ppt/", PPTX), (b"xl/", XLSX), (b"epub+zip", EPUB), (b"opendocument.text", ODT))
-    return next((kind for part, kind in parts if part in content[:200_000]), "application/zip")
+    by_content = next((kind for part, kind in parts if part in content[:200_000]), "application/zip")
+    return suffixes.get(PurePosixPath(name.lower()).suffix, by_content)
 
 
 def _ole_kind(content: bytes) -> str:

@@ -91,8 +91,7 @@ def add_html(
         The page's title and its metadata.
     """
     if is_hostile(markup):
-        for paragraph in flat_text(markup).split("\n\n"):
-            builder.add(paragraph, **place)
+        _add_flat(builder, markup, place)
         return "", {}
     root = parse_html(markup)
     if root is None:
@@ -101,9 +100,17 @@ def add_html(
 
     title, metadata = page_facts(root)
     parts = [root] if whole else main_parts(root)
+    before = len(builder)
     for part in parts:
         add_element(builder, part, **place)
+    if len(builder) == before:  # nothing but what is usually clutter
+        _add_flat(builder, markup, place)
     return title, metadata
+
+
+def _add_flat(builder: ReadingBuilder, markup: str, place: Where) -> None:
+    for paragraph in flat_text(markup).split("\n\n"):
+        builder.add(paragraph, **place)
 
 
 def is_hostile(markup: str) -> bool:

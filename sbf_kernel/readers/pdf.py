@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 MAX_PAGES: Final = 5_000
 MAX_CHARS: Final = 30_000_000
 """Text of all pages together: ten times War and Peace."""
-_EDGE: Final = 0.12
+_EDGE: Final = 0.1
 """Running heads stand in this share of the page height, at the top and bottom."""
+_EDGE_LINES: Final = 4
+"""So many lines, counted from the edge, can be running heads or feet."""
 _HEADING_RATIO: Final = 1.12
 """A line this much taller than the body text is a heading."""
 _NUMBERED = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+[A-Z\u00c0-\u00de]\S*(?:\s+\S+){0,12}$")
@@ -282,8 +284,10 @@ def _running_lines(pages: list[list[Line]]) -> set[tuple[int, int]]:
     """
     seen: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for index, lines in enumerate(pages):
+        by_height = sorted(range(len(lines)), key=lambda place: lines[place].height_share)
+        outermost = {*by_height[:_EDGE_LINES], *by_height[-_EDGE_LINES:]}
         for place, line in enumerate(lines):
-            if line.height_share < _EDGE or line.height_share > 1 - _EDGE:
+            if place in outermost and not _EDGE <= line.height_share <= 1 - _EDGE:
                 key = re.sub(r"\d+|\b[ivxlc]+\b", "#", line.text.casefold())
                 seen.setdefault((re.sub(r"\s+", "", key), round(line.height_share * 50)), []).append((index, place))
     running: set[tuple[int, int]] = set()

@@ -130,6 +130,10 @@ class ReadingBuilder:
         self._length = 0
         self._headings: list[tuple[int, str]] = []
 
+    def __len__(self) -> int:
+        """Return the number of characters so far."""
+        return self._length
+
     @property
     def empty(self) -> bool:
         """Whether nothing has been added yet."""
@@ -223,4 +227,4 @@ def table_line(cells: list[str]) -> str:
     texts = [one_line(cell) for cell in cells]
     while texts and not texts[-1]:
         texts.pop()
-    return " | ".join(texts) if any(texts) else ""
+    return " | ".join(texts).strip()

@@ -29,7 +29,7 @@ _DATE_FORMATS: Final = frozenset({14, 15, 16, 17, 22, 27, 30, 36, 50, 57})
 _TIME_FORMATS: Final = frozenset({18, 19, 20, 21, 45, 46, 47})
 _PERCENT_FORMATS: Final = frozenset({9, 10})
 _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_NUMBER = re.compile(r"[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?%?")
+_NUMBER = re.compile(r"[-+]?\d[\d.,]*(?:[eE][-+]?\d+)?%?|\d{4}-\d\d-\d\d.*|\d\d:\d\d:\d\d|TRUE|FALSE")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _CELL = re.compile(r"([A-Z]{1,3})(\d{1,7})$")
 

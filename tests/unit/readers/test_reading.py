@@ -109,5 +109,5 @@ def test_a_reading_inside_another_keeps_its_offsets() -> None:
 
 
 def test_table_line_drops_empty_ends_only() -> None:
-    assert table_line(["", "a ", "", "b\n c", "", ""]) == " | a |  | b c"
+    assert table_line(["", "a ", "", "b\n c", "", ""]) == "| a |  | b c"
     assert not table_line(["", " "])

@@ -329,3 +329,37 @@ def test_tables_are_named_and_headed_for_screen_readers() -> None:
     assert ("section", (("class", "sbf-view"), ("aria-label", "1 source: 1 ready"))) in page.elements
     assert all(dict(attributes).get("scope") == "col" for tag, attributes in page.elements if tag == "th")
     assert any(tag == "caption" for tag, _ in page.elements)
+
+
+def luminance(color: tuple[float, float, float]) -> float:
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (c / 255 for c in color)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def blend(over: tuple[float, float, float], share: float, under: tuple[float, float, float]) -> tuple[float, float, float]:
+    mixed = [a * share + b * (1 - share) for a, b in zip(over, under, strict=True)]
+    return mixed[0], mixed[1], mixed[2]
+
+
+def color(text: str) -> tuple[float, float, float]:
+    digits = text.lstrip("#") if len(text) == 7 else "".join(c * 2 for c in text.lstrip("#"))
+    return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_every_text_has_enough_contrast(theme: int) -> None:
+    css = hits()._view().html
+    ink, paper, link = (color(re.findall(rf"--sbf-{name}:(#[0-9a-f]+)", css)[theme]) for name in ("ink", "paper", "link"))
+    muted = float(re.findall(r"\.sbf-muted\{opacity:([0-9.]+)", css)[0])
+    tints = [((float(r), float(g), float(b)), float(a)) for r, g, b, a in
+             re.findall(r"background:rgba\((\d+),(\d+),(\d+),([0-9.]+)\)", css.replace(".sbf-bar", "").split(".sbf-badge", 1)[1])]
+    assert len(tints) >= 6
+    assert contrast(blend(ink, muted, paper), paper) >= 4.5
+    assert contrast(link, paper) >= 4.5
+    for tint, share in tints:
+        assert contrast(ink, blend(tint, share, paper)) >= 4.5

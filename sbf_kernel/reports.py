@@ -165,18 +165,24 @@ def _papermill() -> Any:
 def _execute(source: Path, executed: Path, parameters: Mapping[str, Any], environment: dict[str, str], timeout: int | None) -> Any:
     """Run the notebook and return the error of the cell that failed, or None."""
     papermill = _papermill()
-    with _kernelspec(environment) as name:
+    with _kernelspec(environment) as (name, config):
         try:
             papermill.execute_notebook(str(source), str(executed), parameters=dict(parameters), kernel_name=name, language="python",
-                                       progress_bar=False, store_widget_state=False, execution_timeout=timeout)
+                                       progress_bar=False, store_widget_state=False, execution_timeout=timeout, config=config)
         except papermill.PapermillExecutionError as error:
             return error
     return None
 
 
 @contextmanager
-def _kernelspec(environment: dict[str, str]) -> Iterator[str]:
-    """Offer a kernel of this very interpreter for a while, whatever kernels are installed."""
+def _kernelspec(environment: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    """Offer a kernel of this very interpreter for a while, whatever kernels are installed.
+
+    It is spoken to through sockets in a folder of ours: no port is opened, so nobody else on the machine can listen, and
+    it works where there is no network at all, not even the loopback.
+    """
+    from traitlets.config import Config
+
     with TemporaryDirectory(prefix="sbf-report-") as folder:
         place = Path(folder, "kernels", "sbf-report")
         place.mkdir(parents=True)
@@ -186,7 +192,7 @@ def _kernelspec(environment: dict[str, str]) -> Iterator[str]:
         before = os.environ.get("JUPYTER_PATH")
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
         try:
-            yield place.name
+            yield place.name, Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder, "ipc"))}})
         finally:
             if before is None:
                 del os.environ["JUPYTER_PATH"]
@@ -232,7 +238,7 @@ class _References(HTMLParser):
             urls = re.findall(r"url\(\s*['\"]?([^)'\"]*)|@import\s+([^;]*)", data)
             self.found += [url or rule for url, rule in urls if not (url or rule).strip().lower().startswith(("data:", "#"))]
 
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002
+    def handle_endtag(self, tag: str) -> None:
         self._style = False
 
 

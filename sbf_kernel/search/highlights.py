@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Set
 
 from sbf_kernel.models import sparse
 
 
-def highlights(text: str, query: str, language: str, languages: Iterable[str]) -> tuple[tuple[int, int], ...]:
-    """Return the spans of ``text`` whose index terms occur in ``query``.
+def highlights(text: str, wanted: Set[int], language: str) -> tuple[tuple[int, int], ...]:
+    """Return the spans of ``text`` whose index terms occur in a query.
 
     Parameters
     ----------
     text
         Text of the chunk, indexed in ``language``.
-    languages
-        Languages in which the query is stemmed, as in the search itself.
+    wanted
+        Term ids of the query, as the search itself used them.
     """
-    wanted = set(sparse.encode_query(query, languages))
     spans: list[tuple[int, int]] = []
     for start, end, term in sparse.spans(text, language):
         if sparse.term_id(term) in wanted:

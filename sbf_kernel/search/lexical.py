@@ -63,13 +63,17 @@ def plan_candidates(weights: Mapping[int, float], frequencies: Mapping[int, int]
     return CandidatePlan(tuple(keys), tuple(combinations(rest[:3], 2)))
 
 
+def languages_of(scope: ranking.ScopeFilter) -> list[str]:
+    """Return the languages in which a query is stemmed."""
+    return [language for language, _ in scope.languages[:MAX_LANGUAGES]]
+
+
 async def rank(
     connection: AsyncConnection, user_id: str, scope: ranking.ScopeFilter, query: str, limit: int
 ) -> list[ranking.Candidate]:
     """Return the best chunks of the scope by BM25, best first; only chunks with a matching word."""
-    spoken = await ranking.languages(connection, user_id)
-    total = sum(chunks for _, chunks in spoken)
-    counts = sparse.encode_query(query, [language for language, _ in spoken[:MAX_LANGUAGES]])
+    total = sum(chunks for _, chunks in scope.languages)
+    counts = sparse.encode_query(query, languages_of(scope))
     frequencies = await ranking.document_frequencies(connection, user_id, [*counts, *(term + _HIGH for term in counts)])
     weights = {
         term: count * sparse.idf(frequencies[term], total) for term, count in counts.items() if term in frequencies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -58,7 +59,7 @@ def _add(notebook: NotebookHandle, folder: Path) -> int:
     from sbf_kernel import samples
 
     _title("Sources: texts of our own, and documents that came with the installed packages")
-    found = notebook.add(*samples.gather(folder))
+    found = notebook.add(*samples.gather(folder), progress=sys.stderr.isatty())
     print(found)
     return sum(source.status != "ready" for source in found)
 

@@ -38,9 +38,9 @@ RESULTS = Path(__file__).parent / "results" / "chunking.json"
 QUERY_PREFIX = "Represent this sentence for searching relevant passages: "
 TOP, DEPTH, BUDGET = 5, 100, 1000
 """Chunks shown; depth of each arm before fusion; tokens in the equal-length comparison."""
-FIXED = ((100, 0), (150, 0), (167, 0), (167, 33), (200, 0), (200, 40), (256, 0), (256, 51), (400, 0), (400, 80))
+FIXED = ((100, 0), (150, 0), (167, 0), (167, 33), (200, 0), (200, 40), (256, 0), (256, 51), (400, 0))
 """Size and overlap of the plain splitters, in tokens."""
-TARGETS = (120, 140, 160, 180, 200, 250)
+TARGETS = (140, 160, 180, 200)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Drills: SBF's processes are killed and its promises counted afterwards."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from dataclasses import asdict
+from bisect import bisect_right
+from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from sbf_kernel.ingest.chunking import CHUNKER_ID, TITLE_CHARS, ChunkSpan, Token
 from sbf_kernel.ingest.language import detect_language
 from sbf_kernel.models.sparse import encode_passage
 from sbf_kernel.readers import read
-from sbf_kernel.readers.reading import Reading
+from sbf_kernel.readers.reading import Place, Reading
 
 _FILE_ENDING = re.compile(r"\.\w{1,8}$")
 
@@ -53,6 +55,7 @@ def describe(reading: Reading, name: str, language: str = "") -> dict[str, Any]:
     """Return the storable form of a reading: its text, and each chunk with context, place, terms and hash."""
     language = language or detect_language(reading.text)
     title = reading.title or _FILE_ENDING.sub("", name)
+    reading = replace(reading, title=title)  # the chunker leaves room for it
     return {
         "text": reading.text,
         "text_sha256": hashlib.sha256(reading.text.encode()).digest(),
@@ -62,7 +65,7 @@ def describe(reading: Reading, name: str, language: str = "") -> dict[str, Any]:
         "pages": reading.pages,
         "metadata": dict(reading.metadata),
         "reader": CHUNKER_ID,
-        "chunks": [_chunk(reading.text, span, title, language) for span in chunk(reading, _tokens())],
+        "chunks": [_chunk(reading, span, title, language) for span in chunk(reading, _tokens())],
     }
 
 
@@ -71,18 +74,40 @@ def _tokens() -> TokenOffsets:
     return token_offsets()
 
 
-def _chunk(text: str, span: ChunkSpan, title: str, language: str) -> dict[str, Any]:
-    passage = text[span.start : span.end]
+def _chunk(reading: Reading, span: ChunkSpan, title: str, language: str) -> dict[str, Any]:
+    passage = reading.text[span.start : span.end]
     context = with_title(title, span.context, passage)
     whole = f"{context}\n{passage}" if context else passage
     return {
         "start": span.start,
         "end": span.end,
         "context": context,
-        "place": {key: value for key, value in asdict(span.place).items() if value not in (None, ())},
+        "place": {**_known(span.place), "marks": _marks(reading, span)},
         "terms": list(encode_passage(whole, language).items()),
         "content_hash": hashlib.blake2b(whole.encode(), digest_size=16).digest(),
     }
+
+
+def _known(place: Place) -> dict[str, Any]:
+    return {key: value for key, value in asdict(place).items() if value not in (None, ())}
+
+
+def _marks(reading: Reading, span: ChunkSpan) -> list[list[Any]]:
+    """Return ``[offset, place]`` wherever the place changes inside a chunk: the second page, the next row …
+
+    A citation is shown with the place of its own first character.
+    """
+    marks: list[list[Any]] = []
+    latest = _known(span.place)
+    first = bisect_right(reading.blocks, span.start, key=lambda block: block.start)
+    for block in islice(reading.blocks, max(0, first - 1), None):
+        if block.start >= span.end:
+            break
+        place = _known(block.place)
+        if place != latest:
+            marks.append([max(block.start, span.start), place])
+            latest = place
+    return marks
 
 
 def with_title(title: str, context: str, passage: str) -> str:

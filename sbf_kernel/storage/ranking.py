@@ -12,6 +12,7 @@ from uuid import UUID
 from pgvector import HalfVector, SparseVector
 
 from sbf_kernel.operations import Scope
+from sbf_kernel.records import Location
 from sbf_kernel.storage import notebooks
 from sbf_kernel.storage.database import EF_SEARCH
 from sbf_kernel.storage.versions import TERM_DIMENSIONS
@@ -253,6 +254,28 @@ async def fetch(connection: AsyncConnection, user_id: str, chunk_ids: Sequence[U
         {"user_id": user_id, "ids": list(chunk_ids)},
     )
     return {row[0]: Found(*row) for row in rows}
+
+
+async def locate(connection: AsyncConnection, user_id: str, spots: Sequence[tuple[UUID, int]]) -> list[Location]:
+    """Return where single characters stand in their sources.
+
+    Parameters
+    ----------
+    spots
+        Chunk id and offset into the version's text.
+    """
+    rows = await _rows(
+        connection,
+        "select id, place from chunks where user_id = %(user_id)s and id = any(%(ids)s)",
+        {"user_id": user_id, "ids": [chunk_id for chunk_id, _ in spots]},
+    )
+    places = {row[0]: place_of(row[1]) for row in rows}
+    return [_place_at(places.get(chunk_id, {}), offset) for chunk_id, offset in spots]
+
+
+def _place_at(place: dict[str, Any], offset: int) -> Location:
+    passed = [there for start, there in place.get("marks", ()) if start <= offset]
+    return Location(**(passed[-1] if passed else place))
 
 
 async def _rows(connection: AsyncConnection, statement: str, values: Mapping[str, Any]) -> list[Any]:

@@ -73,8 +73,8 @@ def _register(workspace: Workspace, item: Input, operation: Any) -> Source:
         now = datetime.now(UTC)
         return Source(
             id=uuid4(),
-            name=item.name,
-            origin=item.origin,
+            name=item.name.encode("utf-8", "replace").decode(),
+            origin=item.origin.encode("utf-8", "replace").decode(),
             status="failed",
             stage="failed",
             reason=error.code,
@@ -96,10 +96,13 @@ def follow(workspace: Workspace, added: list[Source], progress: bool) -> list[So
             for source in chain(added, workspace.stream(op.WatchSources(source_ids=waiting))):
                 latest[source.id] = source
                 advance(source)
-    return [
-        source if source.stage == "duplicate" and latest[source.id].status == "ready" else latest[source.id]
-        for source in added
-    ]
+    return [_outcome(source, latest[source.id]) for source in added]
+
+
+def _outcome(registered: Source, latest: Source) -> Source:
+    if registered.stage == "duplicate" and latest.status == "ready":
+        return latest.model_copy(update={"stage": registered.stage, "message": registered.message})
+    return latest
 
 
 @contextmanager

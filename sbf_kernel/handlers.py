@@ -146,6 +146,7 @@ async def remove_source(runtime: Runtime, principal: Principal, o: op.RemoveSour
 
 async def delete_source(runtime: Runtime, principal: Principal, o: op.DeleteSource) -> None:
     """Delete a source for good."""
+    await get_source(runtime, principal, op.GetSource(source_id=o.source_id))
     await runtime.tasks.cancel(o.source_id)
     async with runtime.db.transaction(principal) as connection:
         await sources.delete(connection, principal.user_id, o.source_id)

@@ -90,19 +90,39 @@ def _inputs(thing: Any, scope: str) -> Iterator[Input]:
 
 
 def _from_path(text: str) -> Iterator[Input]:
-    path = Path(text).expanduser()
-    if path.is_dir():
-        files = list(_walk(path))
-    elif path.exists():
-        files = [path]
-    else:
-        files = sorted(match for match in map(Path, glob.glob(str(path), recursive=True)) if match.is_file())
+    if not text.strip():
+        raise InvalidInput("an empty path", hint="give '.' for the present folder")
+    try:
+        files = _files(Path(text).expanduser())
+    except (OSError, RuntimeError, ValueError) as error:  # too long, not permitted, a user nobody knows, a NUL
+        raise InvalidInput(
+            f"{_shown(text)[:80]} cannot be looked up: {getattr(error, 'strerror', None) or error}",
+            hint="give a path; text goes to add_text()",
+        ) from error
     if not files:
-        problem = "has no files in it" if path.is_dir() else "does not exist"
-        raise InvalidInput(f"{text} {problem}", hint="check the path; a glob such as docs/**/*.md works too")
+        problem = "has no files in it" if Path(text).expanduser().is_dir() else "does not exist"
+        raise InvalidInput(f"{_shown(text)} {problem}", hint="check the path; a glob such as docs/**/*.md works too")
     for file in files:
         absolute = file.absolute()
-        yield Input(file.name, absolute.as_uri(), path=absolute)
+        yield Input(_shown(file.name), absolute.as_uri(), path=absolute)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return list(_walk(path))
+    if path.is_file():
+        return [path]
+    if path.exists():
+        raise InvalidInput(
+            f"{_shown(str(path))} is neither a file nor a folder",
+            hint="pipes and devices have no end that SBF could wait for",
+        )
+    return sorted(match for match in map(Path, glob.glob(str(path), recursive=True)) if match.is_file())
+
+
+def _shown(name: str) -> str:
+    """Return a file name that was not UTF-8 with its odd bytes replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -39,32 +39,23 @@ async def process(runtime: Runtime, principal: Principal, source_id: UUID, passw
     """
     async with runtime.db.locks.hold(source_id) as mine:
         if not mine:
-            await _await_other(runtime, principal, source_id)
+            await _await_other(runtime, principal, source_id, password)
             return
+        work = _Processing(runtime, principal, source_id)
         try:
-            await _Processing(runtime, principal, source_id).run(password)
+            await work.run(password)
         except asyncio.CancelledError:
             await _finish(runtime, principal, source_id, status="pending", stage="cancelled")
             raise
         except StoreUnavailable as error:  # nothing is wrong with the source
             await _finish(runtime, principal, source_id, status="pending", stage="interrupted", message=str(error))
         except SbfError as error:
-            await _finish(
-                runtime, principal, source_id, status="failed", stage="failed", reason=error.code, message=str(error)
-            )
+            await work.fail(error.code, str(error))
         except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other sources down
-            await _finish(
-                runtime,
-                principal,
-                source_id,
-                status="failed",
-                stage="failed",
-                reason="error",
-                message=f"unexpected {type(error).__name__}: {error} → please report this",
-            )
+            await work.fail("error", f"unexpected {type(error).__name__}: {error} → please report this")
 
 
-async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID) -> None:
+async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None) -> None:
     """Follow a source that another process works on, and take over should that process die."""
     while True:
         await asyncio.sleep(0.5)
@@ -74,11 +65,11 @@ async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID) 
         async with runtime.db.locks.hold(source_id) as free:
             pass
         if free:
-            await process(runtime, principal, source_id)
+            await process(runtime, principal, source_id, password)
             return
 
 
-async def _finish(runtime: Runtime, principal: Principal, source_id: UUID, **outcome: str) -> None:
+async def _finish(runtime: Runtime, principal: Principal, source_id: UUID, **outcome: Any) -> None:
     async with runtime.db.transaction(principal) as connection:
         await sources.set_outcome(connection, principal.user_id, source_id, **outcome)
     await publish(runtime, principal, source_id)
@@ -99,6 +90,7 @@ class _Processing:
 
     def __init__(self, runtime: Runtime, principal: Principal, source_id: UUID) -> None:
         self.runtime, self.principal, self.source_id = runtime, principal, source_id
+        self._sha256: bytes | None = None
         self._reported = 0.0
 
     async def run(self, password: SecretStr | None) -> None:
@@ -106,7 +98,9 @@ class _Processing:
         if item is None or item["status"] == "ready":
             await publish(self.runtime, self.principal, self.source_id)
             return
+        self._sha256 = _bytes(item["sha256"])
         content = await self._obtain(item)
+        self._sha256 = content.sha256
         if content.sha256 == _bytes(item["version_sha256"]):
             await self._unchanged()
             return
@@ -151,7 +145,14 @@ class _Processing:
         return content
 
     async def _unchanged(self) -> None:
-        await _finish(self.runtime, self.principal, self.source_id, status="ready", stage="unchanged")
+        await self._end(status="ready", stage="unchanged")
+
+    async def fail(self, reason: str, message: str) -> None:
+        """Record why it could not be brought in."""
+        await self._end(status="failed", stage="failed", reason=reason, message=message)
+
+    async def _end(self, **outcome: str) -> None:
+        await _finish(self.runtime, self.principal, self.source_id, sha256=self._sha256, **outcome)
 
     async def _embed(self, prepared: dict[str, Any]) -> dict[bytes, Vector]:
         """Return vectors by content hash: known ones from the store, the others computed."""

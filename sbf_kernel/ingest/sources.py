@@ -105,10 +105,10 @@ async def retry(runtime: Runtime, principal: Principal, source_id: UUID, passwor
     Conflict
         It is being processed right now.
     """
-    if runtime.tasks.running(source_id):
-        raise Conflict(f"source {source_id} is being processed", hint="wait, or cancel it first")
     async with runtime.db.transaction(principal) as connection:
         await sources.get(connection, principal.user_id, source_id)
+        if runtime.tasks.running(source_id):
+            raise Conflict(f"source {source_id} is being processed", hint="wait, or cancel it first")
         source = await sources.requeue(connection, principal.user_id, source_id)
     start(runtime, principal, source_id, password)
     return source
@@ -147,7 +147,7 @@ async def watch(runtime: Runtime, principal: Principal, source_ids: tuple[UUID, 
             source_id, event = await anext(events)
             if event is None:  # its work has ended
                 open_ids.discard(source_id)
-            else:
+            elif source_id in open_ids:  # not another tenant's, nor one that had ended
                 yield event
                 added += event.chunk_count if event.stage == "stored" else 0
     finally:

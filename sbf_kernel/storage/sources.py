@@ -136,12 +136,27 @@ async def set_outcome(
     stage: str,
     reason: str = "",
     message: str = "",
+    sha256: bytes | None = None,
 ) -> None:
-    """Record that processing ended: ``ready`` or ``failed`` with a reason, or back to ``pending`` when stopped."""
+    """Record that processing ended: ``ready`` or ``failed`` with a reason, or back to ``pending`` when stopped.
+
+    Parameters
+    ----------
+    sha256
+        The bytes that were processed: if newer ones came meanwhile, this is not their outcome and nothing is recorded.
+    """
     await connection.execute(
         text("""update sources set status = :status, stage = :stage, reason = :reason, message = :message, updated_at = now()
-                where user_id = :user_id and id = :id"""),
-        {"user_id": user_id, "id": source_id, "status": status, "stage": stage, "reason": reason, "message": message},
+                where user_id = :user_id and id = :id and (cast(:sha256 as bytea) is null or sha256 = :sha256)"""),
+        {
+            "user_id": user_id,
+            "id": source_id,
+            "status": status,
+            "stage": stage,
+            "reason": reason,
+            "message": message,
+            "sha256": sha256,
+        },
     )
 
 
@@ -265,13 +280,44 @@ async def unlink(connection: AsyncConnection, user_id: str, notebook_id: UUID, s
 
 
 async def delete(connection: AsyncConnection, user_id: str, source_id: UUID) -> None:
-    """Delete a source with its versions and index entries."""
+    """Delete a source with its versions and index entries.
+
+    Raises
+    ------
+    NotFound
+        Unknown, or another tenant's.
+    """
+    if not await lock_for_index(connection, user_id, [source_id]):
+        raise missing(source_id)
     values = {"user_id": user_id, "id": source_id}
     await connection.execute(text("delete from lexical where user_id = :user_id and source_id = :id"), values)
     await connection.execute(text("delete from embeddings where user_id = :user_id and source_id = :id"), values)
-    done = await connection.execute(text("delete from sources where user_id = :user_id and id = :id"), values)
-    if not done.rowcount:
-        raise missing(source_id)
+    await connection.execute(text("delete from sources where user_id = :user_id and id = :id"), values)
+
+
+async def lock_for_index(
+    connection: AsyncConnection, user_id: str, source_ids: Iterable[UUID]
+) -> dict[UUID, bytes | None]:
+    """Lock what whoever changes index entries must lock, in the one order that cannot deadlock.
+
+    First the sources, by id; then the tenant's word statistics, which the
+    index's triggers lock too.
+
+    Returns
+    -------
+    The raw bytes' SHA-256 of those sources that exist.
+    """
+    rows = (
+        await connection.execute(
+            text("select id, sha256 from sources where user_id = :user_id and id = any(:ids) order by id for update"),
+            {"user_id": user_id, "ids": list(source_ids)},
+        )
+    ).all()
+    if rows:
+        await connection.execute(
+            text("select pg_advisory_xact_lock(hashtext('sbf.term_stats'), hashtext(:user_id))"), {"user_id": user_id}
+        )
+    return {row.id: None if row.sha256 is None else bytes(row.sha256) for row in rows}
 
 
 async def source_text(

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from sbf_kernel.records import Principal
 from sbf_kernel.storage.database import Database
+from sbf_kernel.storage.sources import lock_for_index
 
 # Statistics first, so that nothing is left to count down; then the indexes,
 # because cascading through them row by row would take minutes.
@@ -27,6 +28,10 @@ _TABLES = (
 async def purge(database: Database, principal: Principal) -> None:
     """Delete all rows of a tenant. Raw files stay: another tenant may have the same."""
     async with database.transaction(principal) as connection:
+        owned = await connection.scalars(
+            text("select id from sources where user_id = :user_id"), {"user_id": principal.user_id}
+        )
+        await lock_for_index(connection, principal.user_id, owned.all())
         for table in _TABLES:
             await connection.execute(
                 text(f"delete from {table} where user_id = :user_id"), {"user_id": principal.user_id}

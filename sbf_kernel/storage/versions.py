@@ -12,6 +12,8 @@ from uuid import UUID, uuid4
 from pgvector import HalfVector, SparseVector
 from sqlalchemy import text
 
+from sbf_kernel.storage.sources import lock_for_index
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -92,7 +94,7 @@ async def keep_embeddings(
             "source_id": source_id,
             "embedding": HalfVector(vector).to_text(),
         }
-        for digest, vector in vectors.items()
+        for digest, vector in sorted(vectors.items())  # one order for all: else two sources with the same text deadlock
     ]
     await connection.execute(
         text("""insert into embedding_cache (user_id, model, content_hash, source_id, embedding)
@@ -120,15 +122,12 @@ async def store(connection: AsyncConnection, user_id: str, versions: Sequence[Ne
     The sources stored. A source deleted meanwhile, or whose bytes were
     replaced by newer ones, is left out.
     """
-    wanted = await _still_wanted(connection, user_id, versions)
+    current = await lock_for_index(connection, user_id, [v.source_id for v in versions])
+    wanted = [v for v in versions if current.get(v.source_id) == v.sha256]
     if not wanted:
         return set()
     values = {"user_id": user_id, "ids": [v.source_id for v in wanted]}
     version_ids = {v.source_id: uuid4() for v in wanted}
-    # The statistics' lock first: row locks taken before it could deadlock with another writer.
-    await connection.execute(
-        text("select pg_advisory_xact_lock(hashtext('sbf.term_stats'), hashtext(:user_id))"), values
-    )
     for table in ("lexical", "embeddings", "chunks", "embedding_cache"):
         await connection.execute(
             text(f"delete from {table} where user_id = :user_id and source_id = any(:ids)"), values
@@ -141,15 +140,6 @@ async def store(connection: AsyncConnection, user_id: str, versions: Sequence[Ne
         await connection.execute(text(statement), values)
     await connection.execute(text(_FINISH), [_source_row(user_id, v, version_ids[v.source_id]) for v in wanted])
     return set(version_ids)
-
-
-async def _still_wanted(connection: AsyncConnection, user_id: str, versions: Sequence[NewVersion]) -> list[NewVersion]:
-    rows = await connection.execute(
-        text("select id, sha256 from sources where user_id = :user_id and id = any(:ids) order by id for update"),
-        {"user_id": user_id, "ids": [v.source_id for v in versions]},
-    )
-    current = {row.id: bytes(row.sha256) for row in rows if row.sha256 is not None}
-    return [v for v in versions if current.get(v.source_id) == v.sha256]
 
 
 _INSERT_VERSION = """

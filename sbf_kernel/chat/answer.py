@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,6 @@ from sbf_kernel.chat import extractive
 from sbf_kernel.chat.citations import holds
 from sbf_kernel.chat.writing import Written
 from sbf_kernel.errors import ModelUnavailable
-from sbf_kernel.ingest.language import detect_language
 from sbf_kernel.models.language import load_language_model
 from sbf_kernel.operations import Ask, GetAnswer, ListAnswers, RecheckAnswer, Scope, Search
 from sbf_kernel.records import (
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 NOTHING = "There is nothing to answer from: no passage in scope has anything to do with the question."
 EXTRACTIVE = "extractive"
+_BEST = 5
+"""Passages whose language counts as the language of the answer."""
 
 
 @dataclass
@@ -99,7 +101,8 @@ async def _answered(runtime: Runtime, principal: Principal, op: Ask, model: Lang
         return
     async with runtime.db.transaction(principal) as connection:
         versions = await sources.version_texts(connection, principal.user_id, {hit.version_id for hit in hits})
-    language = detect_language(" ".join(hit.text for hit in hits[:4]))
+        known = await sources.get_many(connection, principal.user_id, {hit.source_id for hit in hits})
+    language = _language(hits, {source.id: source.language for source in known})
     answerer = (_extracted(runtime.settings, op.question, hits, versions, language, outcome) if model is None else
                 _written(Written(model, op.question, hits, versions, runtime.settings.model_context_tokens, language), outcome))
     async with aclosing(answerer) as pieces:
@@ -109,8 +112,7 @@ async def _answered(runtime: Runtime, principal: Principal, op: Ask, model: Lang
 
 async def _extracted(settings: Settings, question: str, hits: Sequence[Hit], versions: Mapping[UUID, str], language: str,
                      outcome: _Outcome) -> AsyncGenerator[str]:
-    english = language == "en" and detect_language(question) == "en"
-    reranker = _reranker(settings.threads, os.getpid()) if english else None
+    reranker = _reranker(settings.threads, os.getpid()) if language == "en" else None
     choice = await extractive.choose(question, hits, reranker, language)
     draft = extractive.compose(choice, versions)
     outcome.answered, outcome.text, outcome.citations = draft.answered, draft.text, draft.citations
@@ -130,6 +132,12 @@ async def _written(written: Written, outcome: _Outcome) -> AsyncGenerator[str]:
     outcome.citations, outcome.usage, outcome.budget = written.citations(), written.completion.usage, written.context.budget
     outcome.provenance = Provenance(model=written.completion.model, prompt_sha256=written.prompt_sha256, parameters=written.parameters,
                                     passages=written.context.passages, unknown_markers=written.unknown_markers)
+
+
+def _language(hits: Sequence[Hit], languages: Mapping[UUID, str]) -> str:
+    """Return the language of most of the best passages; English when nobody knows."""
+    counts = Counter(languages.get(hit.source_id) or "en" for hit in hits[:_BEST])
+    return counts.most_common(1)[0][0]
 
 
 @functools.lru_cache(maxsize=1)

@@ -36,9 +36,11 @@ _BODY: Final = 200
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for a model, in seconds, and how often to ask again."""
+    """How long to wait for a model, in seconds, and how often to ask again.
 
-    connect: float = 5.0
+    Connecting is left to the client of pydantic-ai, which waits 5 seconds.
+    """
+
     first_token: float = 30.0
     idle: float = 20.0
     """Between two pieces."""

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 pytest.importorskip("pydantic_ai")
 SECRET = "sk-very-secret-0123456789"
-QUICK = Patience(connect=1, first_token=0.6, idle=0.6, retries=2, longest_pause=1)
+QUICK = Patience(first_token=20, idle=20, retries=2, longest_pause=1)
+IMPATIENT = Patience(first_token=20, idle=0.5, retries=2)
 
 
 class Provider:
@@ -121,6 +122,23 @@ async def test_tokens_arrive_one_by_one_with_usage(provider: Provider) -> None:
     assert (completion.finish, completion.model) == ("stop", "openai:fake-1")
 
 
+async def test_each_step_may_be_another_task(provider: Provider) -> None:
+    """As the synchronous façade does it."""
+    provider.script = lambda h, n: say(h, "One", " two", " three", pause=0.05)
+    stream = model(provider).complete("", "count", max_tokens=50).text()
+    end = "(end)"
+    words = []
+    while (word := await asyncio.create_task(asyncio.wait_for(anext(stream, end), 5))) != end:
+        words.append(word)
+    assert words == ["One", " two", " three"]
+
+    provider.script = lambda h, n: say(h, *["word "] * 300, pause=0.02)
+    stream = model(provider).complete("", "talk", max_tokens=500).text()
+    await asyncio.create_task(asyncio.wait_for(anext(stream), 5))
+    await asyncio.create_task(asyncio.wait_for(stream.aclose(), 5))
+    assert await asyncio.to_thread(provider.closed_early.wait, 5)
+
+
 async def test_the_request_is_what_we_meant(provider: Provider) -> None:
     await read(model(provider))
     (request,) = provider.requests
@@ -190,28 +208,30 @@ async def test_a_long_pause_is_not_waited_for(provider: Provider) -> None:
 
 
 async def test_silence_before_the_first_token(provider: Provider) -> None:
-    provider.script = lambda h, n: time.sleep(3)
+    provider.script = lambda h, n: time.sleep(5)
+    begin = time.perf_counter()
     with pytest.raises(ModelUnavailable, match="did not answer"):
-        await asyncio.wait_for(read(model(provider)), 3)
+        await read(model(provider, Patience(first_token=0.6)))
+    assert time.perf_counter() - begin < 4
     assert len(provider.requests) == 1
 
 
 async def test_silence_in_the_middle(provider: Provider) -> None:
-    provider.script = lambda h, n: say(h, "Hel", "lo", pause=2)
+    provider.script = lambda h, n: say(h, "Hel", "lo", pause=4)
     with pytest.raises(ModelError, match="stopped in the middle"):
-        await asyncio.wait_for(read(model(provider)), 3)
+        await read(model(provider, IMPATIENT))
 
 
 async def test_heartbeats_are_not_an_answer(provider: Provider) -> None:
     def script(h: BaseHTTPRequestHandler, n: int) -> None:
         begin(h)
-        for _ in range(40):
+        for _ in range(60):
             event(h, delta={"role": "assistant", "content": ""})
             time.sleep(0.1)
 
     provider.script = script
     with pytest.raises(ModelUnavailable, match="did not answer"):
-        await asyncio.wait_for(read(model(provider)), 3)
+        await read(model(provider, Patience(first_token=1)))
 
 
 async def test_half_a_stream_is_an_error_and_not_asked_again(provider: Provider) -> None:

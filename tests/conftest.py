@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -31,19 +33,36 @@ BACKENDS = ("local",)
 
 
 class CountingEmbedder:
-    """The real embedder, and what it was asked to embed."""
+    """The real embedder, and what it was asked to embed.
+
+    ``allowed`` passages are embedded, then it waits: so a test can act while a
+    source is being processed.
+    """
 
     def __init__(self, real: Embedder) -> None:
         self.real = real
         self.id, self.dimensions, self.languages = real.id, real.dimensions, real.languages
         self.passages: list[str] = []
         self.queries: list[str] = []
+        self.reset()
+
+    def reset(self) -> None:
+        self.passages.clear()
+        self.queries.clear()
+        self.allowed = float("inf")
+        self.waiting = 0
 
     async def embed_query(self, text: str) -> Vector:
         self.queries.append(text)
         return await self.real.embed_query(text)
 
     async def embed_passages(self, texts: Sequence[str]) -> list[Vector]:
+        self.waiting += 1
+        try:
+            while len(self.passages) >= self.allowed:
+                await asyncio.sleep(0.01)
+        finally:
+            self.waiting -= 1
         self.passages.extend(texts)
         return await self.real.embed_passages(texts)
 
@@ -133,9 +152,17 @@ def notebook(workspace: Workspace) -> NotebookHandle:
 
 
 @pytest.fixture
-def embedder(runtime: Runtime) -> CountingEmbedder:
+def embedder(runtime: Runtime) -> Iterator[CountingEmbedder]:
     """The session's embedder with empty counters."""
     assert isinstance(runtime.embedder, CountingEmbedder)
-    runtime.embedder.passages.clear()
-    runtime.embedder.queries.clear()
-    return runtime.embedder
+    runtime.embedder.reset()
+    yield runtime.embedder
+    runtime.embedder.allowed = float("inf")
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    """Wait for a condition that another thread or process will make true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)

@@ -20,7 +20,7 @@ def read_encrypted_office(source: RawSource) -> Reading:
         No password, or a wrong one.
     """
     if not source.password:
-        raise SourceEncrypted(f"{source.name!r} is encrypted: it needs a source.password", source=source.name)
+        raise SourceEncrypted(f"{source.name!r} is encrypted: it needs a password", source=source.name)
     try:
         import msoffcrypto  # type: ignore[import-untyped, unused-ignore]
         from msoffcrypto.exceptions import (  # type: ignore[import-untyped, unused-ignore]
@@ -31,7 +31,7 @@ def read_encrypted_office(source: RawSource) -> Reading:
         )
     except ImportError as error:
         raise MissingExtra(
-            "reading Office files with a source.password needs msoffcrypto-tool", hint="pip install msoffcrypto-tool"
+            "reading Office files with a password needs msoffcrypto-tool", hint="pip install msoffcrypto-tool"
         ) from error
     plain = io.BytesIO()
     try:
@@ -40,7 +40,7 @@ def read_encrypted_office(source: RawSource) -> Reading:
         file.decrypt(plain)
     except (InvalidKeyError, DecryptionError) as error:
         raise SourceEncrypted(
-            f"{source.name!r} is encrypted: its source.password was wrong", source=source.name
+            f"{source.name!r} is encrypted: its password was wrong", source=source.name
         ) from error
     except (FileFormatError, ParseError) as error:
         raise SourceBroken(f"{source.name!r} is damaged: its encryption cannot be read ({error})") from error

@@ -73,7 +73,7 @@ def read_xls(source: RawSource) -> Reading:
         raise SourceEncrypted(
             f"{source.name!r} is encrypted; SBF cannot open protected XLS files",
             source=source.name,
-            hint="remove the source.password in Excel and add it again",
+            hint="remove the password in Excel and add it again",
         ) from error
     builder = ReadingBuilder()
     for sheet in book.sheet_names:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sbf_kernel import operations as op
 from sbf_kernel.errors import InvalidInput
+from sbf_kernel.handlers import handler_of
+from tests.conftest import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sbf_kernel.records import Source
+    from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
     from tests.conftest import CountingEmbedder
 
@@ -232,23 +236,48 @@ def test_a_broken_new_version_leaves_the_old_one_searchable(notebook: NotebookHa
     assert (third.status, third.stage, third.version) == ("ready", "unchanged", 1)
 
 
-def test_a_text_that_changes_while_it_is_processed_ends_with_the_last_text(
-    notebook: NotebookHandle, workspace: Workspace
+@pytest.mark.parametrize("last", ["The final word is second.", "The final word is first. \n"])
+def test_bytes_that_change_while_they_are_processed_end_as_the_last_ones(
+    notebook: NotebookHandle, workspace: Workspace, embedder: CountingEmbedder, last: str
 ) -> None:
-    texts = [f"{DOCUMENT}The final word is number{n}." for n in range(3)]
-    for text in texts:  # registered one after the other, without waiting
-        source = workspace.call(
-            op.AddSource(notebook_id=notebook.id, name="x.md", origin="text:changing", content=text.encode())
-        )
-    *_, last = workspace.stream(op.WatchSources(source_ids=(source.id,)))
-    assert last.status == "ready"
-    assert workspace.sources.text(source.id).text.endswith("number2.")
-    assert notebook.search("number2", arm="lexical")
-    assert not notebook.search("number0 number1", arm="lexical")
-    again = workspace.call(
-        op.AddSource(notebook_id=notebook.id, name="x.md", origin="text:changing", content=texts[-1].encode())
-    )
-    assert again.stage == "unchanged"
+    def add(text: str) -> Source:
+        return workspace.call(
+            op.AddSource(notebook_id=notebook.id, name="x.txt", origin="text:x", content=text.encode())
+        )  # type: ignore[no-any-return]
+
+    embedder.allowed = 0
+    add("The final word is first.")
+    until(lambda: embedder.waiting)
+    add("The final word is a passing thought.")
+    source = add(last)
+    embedder.allowed = 1_000
+    *_, ended = workspace.stream(op.WatchSources(source_ids=(source.id,)))
+    assert ended.status == "ready"
+    assert workspace.sources.text(source.id).text.strip() == last.strip()
+    assert [hit.text.strip() for hit in notebook.search("final word", arm="lexical")] == [last.strip()]
+    assert add(last).stage == "unchanged"
+
+
+def test_an_outcome_of_older_bytes_is_not_taken_for_the_newer_ones(
+    notebook: NotebookHandle, workspace: Workspace, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older bytes turn out to hold the text of the current version, after the newer ones were registered."""
+    source = notebook.add_text("The lamp is red.", "lamp")
+    add = op.AddSource(notebook_id=notebook.id, name="lamp", origin=source.origin, content=b"The lamp is red.\r\n")
+    real, calls = runtime.sandbox.call, iter(range(9))
+
+    async def read(*args: Any) -> Any:
+        prepared = await real(*args)
+        if next(calls) == 0:
+            await handler_of(add)(runtime, principal, add.model_copy(update={"content": b"The lamp is blue."}))
+        return prepared
+
+    principal = workspace._backend.principal  # type: ignore[attr-defined]
+    monkeypatch.setattr(runtime.sandbox, "call", read)
+    workspace.call(add)
+    list(workspace.stream(op.WatchSources(source_ids=(source.id,))))
+    assert notebook.sources.text(source).text == "The lamp is blue."
+    assert notebook.sources.get(source).status == "ready"
 
 
 def test_nameless_and_strange_things_are_refused(notebook: NotebookHandle) -> None:

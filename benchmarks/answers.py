@@ -1,4 +1,4 @@
-"""How good is the extractive answerer? Run: python benchmarks/answers.py DATA [--questions N]
+"""Measure the extractive answerer: python benchmarks/answers.py DATA [--questions N].
 
 DATA holds XQuAD (``en``, ``de``, ``es``, ``zh``) and foreign collections in BEIR form. Each question is asked
 three times: with the whole corpus (answerable), with its own passage taken out
@@ -33,11 +33,14 @@ RESULTS = Path(__file__).parent / "results" / "answers.json"
 
 
 def lines(path: Path) -> list[dict]:
+    """Return the records of a JSON-lines file."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
 class Corpus:
+    """A collection with both arms of the search in memory."""
+
     def __init__(self, folder: Path, language: str) -> None:
         self.docs, self.language = lines(folder / "corpus.jsonl"), language
         self.encoded = [sparse.encode_passage(doc["text"], language) for doc in self.docs]
@@ -48,6 +51,7 @@ class Corpus:
         self.vectors: np.ndarray | None = None
 
     def hits(self, question: str, vector: np.ndarray | None, without: str | None, limit: int = 12) -> list[Hit]:
+        """Return the best passages, the one called ``without`` left out."""
         query = sparse.encode_query(question, [self.language])
         weights = {t: n * sparse.idf(self.df.get(t, 0), len(self.docs)) for t, n in query.items()}
         scores = {n: sum(w * e.get(t, 0) for t, w in weights.items()) for n, e in enumerate(self.encoded)}
@@ -61,6 +65,7 @@ class Corpus:
         return [self.hit(n, rank, fused[n]) for rank, n in enumerate(best, start=1)]
 
     def hit(self, n: int, rank: int, score: float) -> Hit:
+        """Return passage number ``n`` as a hit."""
         doc = self.docs[n]
         ids = [uuid5(SPACE, f"{kind}{doc['_id']}") for kind in "svc"]
         return Hit(rank=rank, score=score, source_id=ids[0], source=doc["_id"], version_id=ids[1], version=1, chunk_id=ids[2],
@@ -68,6 +73,7 @@ class Corpus:
 
 
 async def ask(corpus: Corpus, question: str, embedder, judge, without: str | None = None) -> tuple[extractive.Choice, list[Hit], float]:
+    """Return what the answerer chose, from which hits, in how many seconds."""
     begin = time.perf_counter()
     vector = await embedder.embed_query(question) if embedder else None
     hits = corpus.hits(question, vector, without)
@@ -78,6 +84,7 @@ async def ask(corpus: Corpus, question: str, embedder, judge, without: str | Non
 
 
 async def xquad(data: Path, language: str, questions: int, embedder, judge) -> dict:
+    """Return the figures for one language."""
     folder = data / "xquad" / language
     corpus = Corpus(folder, language)
     if embedder:
@@ -115,6 +122,7 @@ async def xquad(data: Path, language: str, questions: int, embedder, judge) -> d
 
 
 async def main() -> None:
+    """Measure, print, store."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--questions", type=int, default=100)

@@ -35,7 +35,7 @@ from sbf_kernel.records import (
     Usage,
 )
 from sbf_kernel.search import search
-from sbf_kernel.storage import answers, sources
+from sbf_kernel.storage import answers, ranking, sources
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -85,13 +85,24 @@ async def ask(runtime: Runtime, principal: Principal, op: Ask) -> AsyncIterator[
     async with aclosing(_answered(runtime, principal, op, model, tuple(hits), outcome)) as pieces:
         async for piece in pieces:
             yield AnswerDelta(text=piece)
+    citations = await _located(runtime, principal, outcome.citations)
     answer = Answer(id=uuid4(), notebook_id=op.notebook_ids[0] if len(op.notebook_ids) == 1 else None, question=op.question,
-                    answered=outcome.answered, text=outcome.text, citations=outcome.citations, usage=outcome.usage,
+                    answered=outcome.answered, text=outcome.text, citations=citations, usage=outcome.usage,
                     budget=outcome.budget, provenance=_signed(outcome.provenance, op), created_at=datetime.now(UTC),
                     milliseconds=round((time.perf_counter() - began) * 1_000, 1))
     async with runtime.db.transaction(principal) as connection:
         await answers.insert(connection, principal.user_id, answer)
     yield answer
+
+
+async def _located(runtime: Runtime, principal: Principal, citations: Citations) -> Citations:
+    """Give each citation the page, row or time of its own first character: a chunk may begin on the page before."""
+    if not citations:
+        return citations
+    async with runtime.db.transaction(principal) as connection:
+        places = await ranking.locate(connection, principal.user_id, [(c.chunk_id, c.start) for c in citations])
+    return Citations(items=tuple(
+        c.model_copy(update={"location": place}) for c, place in zip(citations, places, strict=True)))
 
 
 async def _answered(runtime: Runtime, principal: Principal, op: Ask, model: LanguageModel | None, hits: Sequence[Hit],

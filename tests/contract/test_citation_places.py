@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 def test_a_citation_in_a_table_names_its_own_row(workspace: Workspace) -> None:
     notebook = workspace.notebooks.create("Places")
-    frame = pd.DataFrame({"animal": ["newt", "heron", "otter", "badger"], "food": ["slugs", "frogs", "trout", "earthworms"]})
+    notes = ["The newt eats slugs.", "The heron eats frogs.", "The otter eats trout.", "The badger eats earthworms at night."]
+    frame = pd.DataFrame({"day": [1, 2, 3, 4], "note": notes})
     notebook.add_frame(frame, name="diet", progress=False)
 
-    answer = notebook.ask("What does the badger eat? earthworms")
+    answer = notebook.ask("What does the badger eat?")
 
     assert answer.answered
-    rows = {citation.quote: citation.location.row for citation in answer.citations}
-    assert {row for quote, row in rows.items() if quote.startswith("badger")} == {5}  # the header is row 1
+    assert [c.location.row for c in answer.citations if "badger" in c.quote] == [5]  # the header is row 1
 
 
 def test_a_citation_in_subtitles_names_its_own_second(workspace: Workspace) -> None:

@@ -135,7 +135,7 @@ def structure(target: int, *, context: bool = True) -> Splitter:
         finally:
             chunking.TARGET = usual  # type: ignore[misc]
         for span in spans:
-            text = reading.text[span.start:span.end]
+            text = reading.text[span.start : span.end]
             yield span.start, span.end, f"{span.context}\n{text}" if context and span.context else text
 
     return split
@@ -203,7 +203,8 @@ def measure(query: dict[str, Any], ranked: list[Passage]) -> dict[str, float]:
         within.append(passage)
     hit = any(
         p.doc == query["doc_id"] and p.start <= ref["start_index"] and ref["end_index"] <= p.end
-        for p in shown for ref in query["references"]
+        for p in shown
+        for ref in query["references"]
     )
     return {
         "recall": common / len(wanted),
@@ -223,7 +224,7 @@ def evaluate(readings: dict[str, Reading], queries: list[dict[str, Any]], split:
     asked, _ = model.embed([QUERY_PREFIX + query["text"] for query in queries])
     dense, lexical = asked @ vectors.T, lexical_scores(passages, queries)
     rows = [
-        measure(query, [passages[index] for index in fuse(dense[row], lexical[row])[:2 * DEPTH]])
+        measure(query, [passages[index] for index in fuse(dense[row], lexical[row])[: 2 * DEPTH]])
         for row, query in enumerate(queries)
     ]
     sizes = np.array([passage.tokens for passage in passages])
@@ -260,8 +261,11 @@ def main() -> int:
             print(f"{name:26}", json.dumps(table[name]), flush=True)
     if not options.only:
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps({"chunker": chunking.CHUNKER_ID, "questions": len(queries), "splitters": table},
-                                      indent=1) + "\n", "utf-8")
+        RESULTS.write_text(
+            json.dumps({"chunker": chunking.CHUNKER_ID, "questions": len(queries), "splitters": table}, indent=1)
+            + "\n",
+            "utf-8",
+        )
     return 0
 
 

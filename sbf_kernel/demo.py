@@ -46,8 +46,10 @@ def run(*, home: str | Path | None = None, database_url: str | None = None) -> i
         wrong += sum(_ask(notebook, question) for question in QUESTIONS)
         wrong += _ask_in_vain(notebook)
         wrong += _report(place, database_url)
-    print(f"\n{'All as it should be' if not wrong else f'{wrong} things went wrong'}: {time.perf_counter() - began:.0f} seconds."
-          f" The data are in {place}; delete the folder when you have seen enough.")
+    print(
+        f"\n{'All as it should be' if not wrong else f'{wrong} things went wrong'}: {time.perf_counter() - began:.0f} seconds."
+        f" The data are in {place}; delete the folder when you have seen enough."
+    )
     return 1 if wrong else 0
 
 
@@ -80,7 +82,9 @@ def _ask(notebook: NotebookHandle, question: str) -> int:
         text = notebook.sources.text(citation.source_id, citation.version_id).text
         stands = text[citation.start : citation.end] == citation.quote
         sign = "✓ verbatim" if stands else "✗ not found"
-        print(f"  [{citation.marker}] {sign} at characters {citation.start:,}–{citation.end:,} of {one_line(citation.source)}")
+        print(
+            f"  [{citation.marker}] {sign} at characters {citation.start:,}–{citation.end:,} of {one_line(citation.source)}"
+        )
         wrong += not stands
     return wrong
 

@@ -72,11 +72,21 @@ def find(template: str | Path) -> Path:
     own = _own_templates() / f"{template}.ipynb"
     if str(template) in names():
         return own
-    raise InvalidInput(f"there is no report template {str(template)!r}", hint=f"give a .ipynb file or one of: {', '.join(names())}")
+    raise InvalidInput(
+        f"there is no report template {str(template)!r}", hint=f"give a .ipynb file or one of: {', '.join(names())}"
+    )
 
 
-def run(template: str | Path, parameters: Mapping[str, Any], output: str | Path, *, home: str | Path | None = None,
-        database_url: str | None = None, theme: str = "light", timeout: int | None = None) -> Path:
+def run(
+    template: str | Path,
+    parameters: Mapping[str, Any],
+    output: str | Path,
+    *,
+    home: str | Path | None = None,
+    database_url: str | None = None,
+    theme: str = "light",
+    timeout: int | None = None,
+) -> Path:
     """Run a template and write the page and, beside it, the executed notebook.
 
     Parameters
@@ -108,31 +118,42 @@ def run(template: str | Path, parameters: Mapping[str, Any], output: str | Path,
     source, page = find(template), Path(output).expanduser().absolute()
     executed = page.with_suffix(".ipynb")
     if page.suffix.lower() not in (".html", ".htm") or executed == source:
-        raise InvalidInput(f"cannot write the report to {page.name}", hint="name an .html file, not that of the template")
+        raise InvalidInput(
+            f"cannot write the report to {page.name}", hint="name an .html file, not that of the template"
+        )
     _check_parameters(source, parameters)
     page.parent.mkdir(parents=True, exist_ok=True)
     failed = _execute(source, executed, parameters, _environment(home, database_url), timeout)
     html = to_html(executed, theme=theme)
     page.write_text(html, encoding="utf-8")
     if failed is not None:
-        raise SbfError(f"{source.name} failed in cell {failed.exec_count}: {failed.ename}: {failed.evalue}",
-                       hint=f"{page} shows the traceback", report=str(page))
-    if (loads := external_references(html)):
+        raise SbfError(
+            f"{source.name} failed in cell {failed.exec_count}: {failed.ename}: {failed.evalue}",
+            hint=f"{page} shows the traceback",
+            report=str(page),
+        )
+    if loads := external_references(html):
         raise InvalidInput(f"the page would load {loads[0]}", hint="let the template embed it", report=str(page))
     return page
 
 
 def _environment(home: str | Path | None, database_url: str | None) -> dict[str, str]:
     """Return what the kernel learns by its environment: addresses may hold a password, so they are no parameters."""
-    given = {"SBF_HOME": home and str(Path(home).expanduser().absolute()), "SBF_DATABASE_URL": database_url, "SBF_STATIC": "1",
-             "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    given = {
+        "SBF_HOME": home and str(Path(home).expanduser().absolute()),
+        "SBF_DATABASE_URL": database_url,
+        "SBF_STATIC": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
     return {name: value for name, value in given.items() if value}
 
 
 def _check_parameters(source: Path, parameters: Mapping[str, Any]) -> None:
     known = parameters_of(source)
     if unknown := sorted(set(parameters) - set(known)):
-        raise InvalidInput(f"{source.name} has no parameter {', '.join(unknown)}", hint=f"it has: {', '.join(known) or 'none'}")
+        raise InvalidInput(
+            f"{source.name} has no parameter {', '.join(unknown)}", hint=f"it has: {', '.join(known) or 'none'}"
+        )
 
 
 def parameters_of(template: str | Path) -> list[str]:
@@ -145,8 +166,12 @@ def parameters_of(template: str | Path) -> list[str]:
         code = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
         assigned = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Assign | ast.AnnAssign)]
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, SyntaxError) as error:
-        raise InvalidInput(f"{template} is not a Jupyter notebook that can run: {error}", hint="open it in Jupyter") from error
-    targets = [target for node in assigned for target in (node.targets if isinstance(node, ast.Assign) else [node.target])]
+        raise InvalidInput(
+            f"{template} is not a Jupyter notebook that can run: {error}", hint="open it in Jupyter"
+        ) from error
+    targets = [
+        target for node in assigned for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
@@ -162,13 +187,24 @@ def _papermill() -> Any:
     return papermill
 
 
-def _execute(source: Path, executed: Path, parameters: Mapping[str, Any], environment: dict[str, str], timeout: int | None) -> Any:
+def _execute(
+    source: Path, executed: Path, parameters: Mapping[str, Any], environment: dict[str, str], timeout: int | None
+) -> Any:
     """Run the notebook and return the error of the cell that failed, or None."""
     papermill = _papermill()
     with _kernelspec(environment) as (name, config):
         try:
-            papermill.execute_notebook(str(source), str(executed), parameters=dict(parameters), kernel_name=name, language="python",
-                                       progress_bar=False, store_widget_state=False, execution_timeout=timeout, config=config)
+            papermill.execute_notebook(
+                str(source),
+                str(executed),
+                parameters=dict(parameters),
+                kernel_name=name,
+                language="python",
+                progress_bar=False,
+                store_widget_state=False,
+                execution_timeout=timeout,
+                config=config,
+            )
         except papermill.PapermillExecutionError as error:
             return error
     return None
@@ -186,8 +222,12 @@ def _kernelspec(environment: dict[str, str]) -> Iterator[tuple[str, Any]]:
     with TemporaryDirectory(prefix="sbf-report-") as folder:
         place = Path(folder, "kernels", "sbf-report")
         place.mkdir(parents=True)
-        spec = {"argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"],
-                "display_name": "SBF report", "language": "python", "env": environment}
+        spec = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"],
+            "display_name": "SBF report",
+            "language": "python",
+            "env": environment,
+        }
         (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
         before = os.environ.get("JUPYTER_PATH")
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, before]))
@@ -207,9 +247,22 @@ def to_html(notebook: Path, *, theme: str = "light") -> str:
 
     content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     exporter = HTMLExporter(  # type: ignore[no-untyped-call]
-        raw_template=_PAGE, theme=theme, embed_images=True, exclude_input=True, exclude_input_prompt=True,
-        exclude_output_prompt=True, exclude_anchor_links=True, mathjax_url="", require_js_url="", jquery_url="")
-    title = content.metadata.get("title") or content.metadata.get("papermill", {}).get("parameters", {}).get("title") or notebook.stem
+        raw_template=_PAGE,
+        theme=theme,
+        embed_images=True,
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+        mathjax_url="",
+        require_js_url="",
+        jquery_url="",
+    )
+    title = (
+        content.metadata.get("title")
+        or content.metadata.get("papermill", {}).get("parameters", {}).get("title")
+        or notebook.stem
+    )
     html, _ = exporter.from_notebook_node(content, resources={"metadata": {"name": str(title)}})
     return str(html)
 
@@ -229,14 +282,20 @@ class _References(HTMLParser):
         if tag == "script":
             self.found.append("a script")
         for name, value in attrs:
-            loads = name in self._LOADING or (name == "href" and tag not in ("a", "area")) or (name == "style" and "url(" in (value or ""))
+            loads = (
+                name in self._LOADING
+                or (name == "href" and tag not in ("a", "area"))
+                or (name == "style" and "url(" in (value or ""))
+            )
             if loads and value and not value.strip().lower().startswith(("data:", "#")):
                 self.found.append(value)
 
     def handle_data(self, data: str) -> None:
         if self._style:
             urls = re.findall(r"url\(\s*['\"]?([^)'\"]*)|@import\s+([^;]*)", data)
-            self.found += [url or rule for url, rule in urls if not (url or rule).strip().lower().startswith(("data:", "#"))]
+            self.found += [
+                url or rule for url, rule in urls if not (url or rule).strip().lower().startswith(("data:", "#"))
+            ]
 
     def handle_endtag(self, tag: str) -> None:
         self._style = False

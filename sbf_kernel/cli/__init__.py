@@ -31,8 +31,11 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = _Parser(prog="sbf", description="Cited research: bring in sources, search them, ask them.",
-                     epilog="Example: sbf add paper.pdf notes/ --notebook Research && sbf ask 'What did they measure?'")
+    parser = _Parser(
+        prog="sbf",
+        description="Cited research: bring in sources, search them, ask them.",
+        epilog="Example: sbf add paper.pdf notes/ --notebook Research && sbf ask 'What did they measure?'",
+    )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     placement(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)

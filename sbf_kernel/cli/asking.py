@@ -16,7 +16,9 @@ def register(commands: Any) -> None:
     find = command(commands, "search", search, "rank passages by words and meaning")
     find.add_argument("query", metavar="QUERY")
     find.add_argument("--notebook", metavar="NAME", help="only this notebook (default: all)")
-    find.add_argument("--arm", choices=("hybrid", "lexical", "dense"), default="hybrid", help="words, meaning, or both (default)")
+    find.add_argument(
+        "--arm", choices=("hybrid", "lexical", "dense"), default="hybrid", help="words, meaning, or both (default)"
+    )
     find.add_argument("--limit", type=int, default=10, metavar="N")
     question = command(commands, "ask", ask, "answer a question from the sources, every statement cited")
     question.add_argument("question", metavar="QUESTION")

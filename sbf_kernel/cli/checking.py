@@ -16,7 +16,9 @@ def register(commands: Any) -> None:
     """Add the commands of this module."""
     command(commands, "doctor", doctor, "tell what works")
     measure = command(commands, "eval", evaluate, "measure search on gold questions")
-    measure.add_argument("directory", metavar="DIR", type=Path, help="with corpus.jsonl, queries.jsonl and qrels.tsv (BEIR layout)")
+    measure.add_argument(
+        "directory", metavar="DIR", type=Path, help="with corpus.jsonl, queries.jsonl and qrels.tsv (BEIR layout)"
+    )
 
 
 def doctor(options: argparse.Namespace) -> int:

@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 def placement(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
     """Let a parser take ``--home`` and ``--database-url``."""
     where = parser.add_argument_group("where the data are")
-    where.add_argument("--home", metavar="DIR", default=default, help="folder of database and files (default: SBF_HOME or the user's data folder)")
-    where.add_argument("--database-url", metavar="URL", default=default,
-                       help="postgresql://… of a server to use instead of the embedded one (default: SBF_DATABASE_URL)")
+    where.add_argument(
+        "--home",
+        metavar="DIR",
+        default=default,
+        help="folder of database and files (default: SBF_HOME or the user's data folder)",
+    )
+    where.add_argument(
+        "--database-url",
+        metavar="URL",
+        default=default,
+        help="postgresql://… of a server to use instead of the embedded one (default: SBF_DATABASE_URL)",
+    )
 
 
 def command(commands: Any, name: str, run: Any, about: str, *, json_too: bool = True) -> argparse.ArgumentParser:
@@ -86,7 +95,9 @@ def failure(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, SbfError):
         known = error
     else:
-        known = SbfError(f"unexpected {type(error).__name__}: {error}", hint="SBF_DEBUG=1 shows where; please report it")
+        known = SbfError(
+            f"unexpected {type(error).__name__}: {error}", hint="SBF_DEBUG=1 shows where; please report it"
+        )
     line = one_line(str(known))
     for python, here in _CURES:
         line = line.replace(python, here)

@@ -57,5 +57,8 @@ def delete(options: argparse.Namespace) -> None:
         notebook.delete()
     from sbf_kernel.display.escaping import one_line
 
-    write(options, f"deleted {one_line(notebook.name)} → its sources stay: sbf sources list",
-          {"deleted": notebook.record.model_dump(mode="json")})
+    write(
+        options,
+        f"deleted {one_line(notebook.name)} → its sources stay: sbf sources list",
+        {"deleted": notebook.record.model_dump(mode="json")},
+    )

@@ -13,12 +13,25 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the commands of this module."""
-    command(commands, "demo", demo, "show all of SBF in a minute, on documents found in this installation", json_too=False)
+    command(
+        commands, "demo", demo, "show all of SBF in a minute, on documents found in this installation", json_too=False
+    )
     family = group(commands, "report", "run a report notebook")
     run = command(family, "run", run_report, "run a template and write an HTML page that needs no network")
-    run.add_argument("template", metavar="TEMPLATE", help="path of a .ipynb, or the name of one that SBF brings, such as brief")
-    run.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="value as JSON, else as text; repeatable")
-    run.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="HTML", help="default: report.html")
+    run.add_argument(
+        "template", metavar="TEMPLATE", help="path of a .ipynb, or the name of one that SBF brings, such as brief"
+    )
+    run.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="value as JSON, else as text; repeatable",
+    )
+    run.add_argument(
+        "-o", "--output", type=Path, default=Path("report.html"), metavar="HTML", help="default: report.html"
+    )
     run.add_argument("--theme", choices=("light", "dark"), default="light")
     command(family, "list", list_reports, "list the templates that SBF brings")
 
@@ -35,8 +48,14 @@ def run_report(options: argparse.Namespace) -> None:
     from sbf_kernel import reports
 
     parameters = dict(_parameter(text) for text in options.parameter)
-    path = reports.run(options.template, parameters, options.output, home=options.home, database_url=options.database_url,
-                       theme=options.theme)
+    path = reports.run(
+        options.template,
+        parameters,
+        options.output,
+        home=options.home,
+        database_url=options.database_url,
+        theme=options.theme,
+    )
     write(options, f"wrote {path}", {"report": str(path)})
 
 

@@ -73,7 +73,9 @@ def add_sources(options: argparse.Namespace) -> None:
     watched = sys.stderr.isatty() and not options.json
     with open_workspace(options) as workspace:
         notebook = workspace.notebooks.open(options.notebook)
-        found = notebook.add(*options.paths, password=password, tags=tuple(options.tag), language=options.language, progress=watched)
+        found = notebook.add(
+            *options.paths, password=password, tags=tuple(options.tag), language=options.language, progress=watched
+        )
     write(options, found, page(found, "sources"))
     failed = [source for source in found if source.status == "failed"]
     if failed and not options.json:
@@ -89,8 +91,9 @@ def _holder(workspace: Any, options: argparse.Namespace) -> Any:
 def list_sources(options: argparse.Namespace) -> None:
     """List sources of one notebook or all."""
     with open_workspace(options) as workspace:
-        found = _holder(workspace, options).list(options.search, status=options.status, removed=options.removed,
-                                                 limit=options.limit, offset=options.offset)
+        found = _holder(workspace, options).list(
+            options.search, status=options.status, removed=options.removed, limit=options.limit, offset=options.offset
+        )
     write(options, found, page(found, "sources"))
 
 
@@ -145,14 +148,20 @@ def delete(options: argparse.Namespace) -> None:
 def _done(options: argparse.Namespace, source: Any, what: str, hint: str = "") -> None:
     from sbf_kernel.display.escaping import one_line
 
-    write(options, f"{what} {one_line(source.name)}" + (f" → {hint}" if hint else ""), {what: source.model_dump(mode="json")})
+    write(
+        options,
+        f"{what} {one_line(source.name)}" + (f" → {hint}" if hint else ""),
+        {what: source.model_dump(mode="json")},
+    )
 
 
 def retry(options: argparse.Namespace) -> None:
     """Process a source again and wait."""
     password = _given_password(options)
     with open_workspace(options) as workspace:
-        source = _holder(workspace, options).retry(options.source, password=password, progress=sys.stderr.isatty() and not options.json)
+        source = _holder(workspace, options).retry(
+            options.source, password=password, progress=sys.stderr.isatty() and not options.json
+        )
     write(options, source, source.model_dump(mode="json"))
 
 

@@ -12,5 +12,18 @@ from sbf_kernel.display.escaping import View
 from sbf_kernel.display.passages import hit, hits, window
 from sbf_kernel.display.tables import Status, Verbatim, fields, quote, table
 
-__all__ = ["Status", "Verbatim", "View", "answer", "bars", "citation", "citations", "fields", "hit", "hits", "quote", "table",
-           "window"]
+__all__ = [
+    "Status",
+    "Verbatim",
+    "View",
+    "answer",
+    "bars",
+    "citation",
+    "citations",
+    "fields",
+    "hit",
+    "hits",
+    "quote",
+    "table",
+    "window",
+]

@@ -32,7 +32,7 @@ def _linked(text: str, known: set[int], anchor: str) -> list[str]:
     for found in _MARKER.finditer(text):
         numbers = [int(number) for number in found[1].split(",")]
         if known.issuperset(numbers):
-            pieces += [text[at:found.start()].rstrip(" "), _links(numbers, anchor)]
+            pieces += [text[at : found.start()].rstrip(" "), _links(numbers, anchor)]
             at = found.end()
     return [*pieces, text[at:]]
 
@@ -49,12 +49,25 @@ def _where(record: Any) -> str:
 def _reference(record: Any, identity: str | None) -> tuple[Markup, str, str]:
     """Return one citation as HTML, Markdown and plain text."""
     status, where, words = Status(record.status), _where(record), one_line(record.quote)
-    parts = (element("span", f"[{record.marker}]", class_="sbf-rank"), element("bdi", one_line(record.source), class_="sbf-source"),
-             element("span", where, class_="sbf-muted"), status.badge())
-    card = element("li", element("div", join(parts, " "), class_="sbf-line"), element("blockquote", record.quote.strip(), class_="sbf-quote"), class_="sbf-card", id=identity)
+    parts = (
+        element("span", f"[{record.marker}]", class_="sbf-rank"),
+        element("bdi", one_line(record.source), class_="sbf-source"),
+        element("span", where, class_="sbf-muted"),
+        status.badge(),
+    )
+    card = element(
+        "li",
+        element("div", join(parts, " "), class_="sbf-line"),
+        element("blockquote", record.quote.strip(), class_="sbf-quote"),
+        class_="sbf-card",
+        id=identity,
+    )
     head = f"[{record.marker}] {status.plain} · {one_line(record.source)} · {where}"
-    return (card, f"- {markdown(head)}  \n  “{markdown(words)}”",
-            f"{paragraphs(head, indent='  ')}\n{paragraphs(f'“{words}”', indent='      ')}")
+    return (
+        card,
+        f"- {markdown(head)}  \n  “{markdown(words)}”",
+        f"{paragraphs(head, indent='  ')}\n{paragraphs(f'“{words}”', indent='      ')}",
+    )
 
 
 def _references(items: Iterable[Any], anchor: str) -> list[tuple[Markup, str, str]]:
@@ -80,7 +93,9 @@ def _facts(record: Any) -> str:
     dropped = f"{unknown} invented marker{'s' * (unknown != 1)} dropped" if unknown else ""
     time = f"{record.milliseconds:,.0f} ms" if record.milliseconds and not static() else ""
     shown = f"{budget.passages} passages seen" if budget.passages else ""
-    return " · ".join(filter(None, [f"model {one_line(record.provenance.model)}", shown, cut, tokens, spent, cost, dropped, time]))
+    return " · ".join(
+        filter(None, [f"model {one_line(record.provenance.model)}", shown, cut, tokens, spent, cost, dropped, time])
+    )
 
 
 def _doubt(record: Any) -> str:
@@ -105,15 +120,26 @@ def answer(record: Any) -> View:
         name = "Quotes" if record.answered else _NEAREST
         body += [] if record.answered else [element("p", _NEAREST, class_="sbf-head sbf-muted")]
         body.append(element("ol", *(card for card, _, _ in references), class_="sbf-cards", aria_label=name))
-    html = view("Answer", element("p", element("bdi", one_line(record.question)), class_="sbf-question"), *body,
-                element("p", facts, class_="sbf-head sbf-muted"))
-    return View(plain=_plain(record, doubt, facts, [plain for _, _, plain in references]), html=html,
-                markdown=_markdown(record, doubt, facts, [written for _, written, _ in references]))
+    html = view(
+        "Answer",
+        element("p", element("bdi", one_line(record.question)), class_="sbf-question"),
+        *body,
+        element("p", facts, class_="sbf-head sbf-muted"),
+    )
+    return View(
+        plain=_plain(record, doubt, facts, [plain for _, _, plain in references]),
+        html=html,
+        markdown=_markdown(record, doubt, facts, [written for _, written, _ in references]),
+    )
 
 
 def _plain(record: Any, doubt: str, facts: str, references: list[str]) -> str:
     said = record.text if record.answered else f"⚠ not answered: {record.text}"
-    parts = [paragraphs(one_line(record.question)), paragraphs(said.strip(), indent="  "), *([f"⚠ {doubt}"] if doubt else [])]
+    parts = [
+        paragraphs(one_line(record.question)),
+        paragraphs(said.strip(), indent="  "),
+        *([f"⚠ {doubt}"] if doubt else []),
+    ]
     return "\n\n".join([*parts, *(["\n".join(references)] if references else []), paragraphs(facts)])
 
 
@@ -141,6 +167,10 @@ def citation(record: Any) -> View:
 
 def citations(items: Iterable[Any]) -> View:
     """Return citations as a table, quotes whole."""
-    rows = [(f"[{c.marker}]", Status(c.status), c.source, c.location.label(), f"{c.start:,}–{c.end:,}", Verbatim(c.quote))
-            for c in items]
-    return table(f"{len(rows)} citation" + "s" * (len(rows) != 1), ("", "status", "source", "where", "characters", "quote"), rows)
+    rows = [
+        (f"[{c.marker}]", Status(c.status), c.source, c.location.label(), f"{c.start:,}–{c.end:,}", Verbatim(c.quote))
+        for c in items
+    ]
+    return table(
+        f"{len(rows)} citation" + "s" * (len(rows) != 1), ("", "status", "source", "where", "characters", "quote"), rows
+    )

@@ -85,17 +85,24 @@ def element(name: str, *children: str, **attributes: object) -> Markup:
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(clean(str(value)))}"'
-        for key, value in attributes.items() if value is not None)
+        for key, value in attributes.items()
+        if value is not None
+    )
     return Markup(f"<{name}{written}>{join(children)}</{name}>")
 
 
 def join(children: Iterable[str], between: str = "") -> Markup:
     """Return children in a row, escaped unless they are :class:`Markup`."""
-    return Markup(html.escape(between).join(
-        child if isinstance(child, Markup) else html.escape(clean(child)) for child in children))
+    return Markup(
+        html.escape(between).join(
+            child if isinstance(child, Markup) else html.escape(clean(child)) for child in children
+        )
+    )
 
 
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#|~$!^@]|:(?=//)|(?<=www)\.|^[-+=](?=\s|[-+=]|$)|^\d+(?P<item>[.)])", re.IGNORECASE)
+_MARKDOWN = re.compile(
+    r"[\\`*_{}\[\]()#|~$!^@]|:(?=//)|(?<=www)\.|^[-+=](?=\s|[-+=]|$)|^\d+(?P<item>[.)])", re.IGNORECASE
+)
 
 
 def markdown(text: str) -> str:

@@ -99,30 +99,55 @@ def _card(record: Any) -> tuple[Markup, str, str]:
     line += [element("span", place, class_="sbf-muted")] if place else []
     line += [element("span", arm, class_="sbf-badge") for arm in arms]
     line += [element("span", score, class_="sbf-score sbf-muted", title="score")]
-    card = element("li", element("div", join(line, " "), class_="sbf-line"), element("p", marked, class_="sbf-snippet"),
-                   class_="sbf-card")
+    card = element(
+        "li",
+        element("div", join(line, " "), class_="sbf-line"),
+        element("p", marked, class_="sbf-snippet"),
+        class_="sbf-card",
+    )
     about = " · ".join(filter(None, [one_line(place), ", ".join(arms), score]))
     head = f"{record.rank}. {one_line(record.source)} · {about}"
-    return (card, f"{record.rank}. **{markdown(record.source)}** · {markdown(about)}  \n   {bold}",
-            f"{paragraphs(head)}\n{paragraphs(plain, indent='    ')}")
+    return (
+        card,
+        f"{record.rank}. **{markdown(record.source)}** · {markdown(about)}  \n   {bold}",
+        f"{paragraphs(head)}\n{paragraphs(plain, indent='    ')}",
+    )
 
 
 def hits(found: Any) -> View:
     """Return a ranking as cards, best first."""
     cards = [_card(record) for record in found.items]
     count = f"{len(cards)} hit" + "s" * (len(cards) != 1)
-    facts = [found.arm, f"{found.searched_chunks:,} passage{'s' * (found.searched_chunks != 1)} searched" if found.searched_chunks else "",
-             f"{found.milliseconds:.0f} ms" if found.milliseconds and not static() else ""]
+    facts = [
+        found.arm,
+        f"{found.searched_chunks:,} passage{'s' * (found.searched_chunks != 1)} searched"
+        if found.searched_chunks
+        else "",
+        f"{found.milliseconds:.0f} ms" if found.milliseconds and not static() else "",
+    ]
     about = " · ".join(filter(None, facts))
-    head = element("p", element("strong", count), " for “", element("bdi", one_line(found.query)), "” ",
-                   element("span", about, class_="sbf-muted"), class_="sbf-head")
+    head = element(
+        "p",
+        element("strong", count),
+        " for “",
+        element("bdi", one_line(found.query)),
+        "” ",
+        element("span", about, class_="sbf-muted"),
+        class_="sbf-head",
+    )
     warnings = [element("p", one_line(warning), class_="sbf-note", role="note") for warning in found.warnings]
     title = f"{count} for “{one_line(found.query)}” · {about}"
     noted = [f"⚠ {one_line(warning)}" for warning in found.warnings]
-    return View(plain="\n".join([paragraphs(title), *map(paragraphs, noted), "", *(plain for _, _, plain in cards)]).rstrip(),
-                html=view(f"Hits for {one_line(found.query)}", head, *warnings,
-                          element("ol", *(card for card, _, _ in cards), class_="sbf-cards")),
-                markdown="\n\n".join([f"**{markdown(title)}**", *map(markdown, noted), *(bold for _, bold, _ in cards)]))
+    return View(
+        plain="\n".join([paragraphs(title), *map(paragraphs, noted), "", *(plain for _, _, plain in cards)]).rstrip(),
+        html=view(
+            f"Hits for {one_line(found.query)}",
+            head,
+            *warnings,
+            element("ol", *(card for card, _, _ in cards), class_="sbf-cards"),
+        ),
+        markdown="\n\n".join([f"**{markdown(title)}**", *map(markdown, noted), *(bold for _, bold, _ in cards)]),
+    )
 
 
 def hit(record: Any) -> View:

@@ -33,9 +33,20 @@ _NARROWEST = 12
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-_SIGNS = {"ready": ("✓", "good"), "verified": ("✓", "good"), "holds": ("✓", "good"), "ok": ("✓", "good"),
-          "answered": ("✓", "good"), "failed": ("✗", "bad"), "broken": ("✗", "bad"), "unverified": ("⚠", "warn"),
-          "not answered": ("⚠", "warn"), "processing": ("…", "busy"), "pending": ("·", "busy"), "removed": ("–", "warn")}
+_SIGNS = {
+    "ready": ("✓", "good"),
+    "verified": ("✓", "good"),
+    "holds": ("✓", "good"),
+    "ok": ("✓", "good"),
+    "answered": ("✓", "good"),
+    "failed": ("✗", "bad"),
+    "broken": ("✗", "bad"),
+    "unverified": ("⚠", "warn"),
+    "not answered": ("⚠", "warn"),
+    "processing": ("…", "busy"),
+    "pending": ("·", "busy"),
+    "removed": ("–", "warn"),
+}
 
 
 class Status(str):
@@ -120,13 +131,21 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> V
     numeric = [bool(values) and all(_is_number(row[n]) or row[n] is None for row in values) for n in range(len(names))]
     texts = [[cell(value) for value in row] for row in values]
     title = one_line(title)
-    return View(plain="\n".join([title, *_plain(names, texts, numeric)]).rstrip(), html=_html(title, names, values, numeric),
-                markdown=_markdown(title, names, texts, numeric))
+    return View(
+        plain="\n".join([title, *_plain(names, texts, numeric)]).rstrip(),
+        html=_html(title, names, values, numeric),
+        markdown=_markdown(title, names, texts, numeric),
+    )
 
 
 def _html(title: str, names: Sequence[str], rows: Sequence[Sequence[Any]], numeric: Sequence[bool]) -> str:
-    head = element("tr", *(element("th", name, scope="col", class_="sbf-number" if right else None)
-                           for name, right in zip(names, numeric, strict=True)))
+    head = element(
+        "tr",
+        *(
+            element("th", name, scope="col", class_="sbf-number" if right else None)
+            for name, right in zip(names, numeric, strict=True)
+        ),
+    )
     body = [element("tr", *(_td(value, right) for value, right in zip(row, numeric, strict=True))) for row in rows]
     caption = element("caption", title)
     return view(title, element("table", caption, element("thead", head), element("tbody", *body), class_="sbf-table"))
@@ -172,8 +191,10 @@ def _row(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -
     wrapped = [wrap(text, width) for text, width in zip(cells, widths, strict=True)]
     height = max(map(len, wrapped))
     filled = [[*lines, *[""] * (height - len(lines))] for lines in wrapped]
-    return "\n".join("  ".join(_padded(*part) for part in zip(line, widths, numeric, strict=True)).rstrip()
-                     for line in zip(*filled, strict=True))
+    return "\n".join(
+        "  ".join(_padded(*part) for part in zip(line, widths, numeric, strict=True)).rstrip()
+        for line in zip(*filled, strict=True)
+    )
 
 
 def _padded(text: str, width: int, right: bool) -> str:
@@ -187,14 +208,22 @@ def fields(title: str, values: dict[str, Any]) -> View:
     shown = {name: Status(value) if name == "status" else value for name, value in said.items()}
     texts = {one_line(name.replace("_", " ")): (cell(value), value) for name, value in shown.items()}
     width = max(map(columns, texts), default=0)
-    plain = [f"{name}{' ' * (width - columns(name))}  {line}" if not n else f"{' ' * width}  {line}"
-             for name, (text, _) in texts.items() for n, line in enumerate(wrap(text, max(20, WIDTH - width - 2)))]
-    rows = [element("tr", element("th", name, scope="row", class_="sbf-nowrap"), _td(value, False))
-            for name, (_, value) in texts.items()]
+    plain = [
+        f"{name}{' ' * (width - columns(name))}  {line}" if not n else f"{' ' * width}  {line}"
+        for name, (text, _) in texts.items()
+        for n, line in enumerate(wrap(text, max(20, WIDTH - width - 2)))
+    ]
+    rows = [
+        element("tr", element("th", name, scope="row", class_="sbf-nowrap"), _td(value, False))
+        for name, (_, value) in texts.items()
+    ]
     body = element("table", element("caption", one_line(title)), element("tbody", *rows), class_="sbf-table")
     lines = [f"- {markdown(name)}: {markdown(text)}" for name, (text, _) in texts.items()]
-    return View(plain="\n".join([one_line(title), *plain]), html=view(one_line(title), body),
-                markdown="\n".join([f"**{markdown(title)}**", "", *lines]))
+    return View(
+        plain="\n".join([one_line(title), *plain]),
+        html=view(one_line(title), body),
+        markdown="\n".join([f"**{markdown(title)}**", "", *lines]),
+    )
 
 
 def quote(title: str, text: str) -> View:
@@ -202,6 +231,8 @@ def quote(title: str, text: str) -> View:
     words = clean(text).strip("\n")
     block = element("blockquote", words, class_="sbf-quote")
     lines = "\n".join(f"> {markdown(line)}" if line.strip() else ">" for line in words.split("\n"))
-    return View(plain=f"{one_line(title)}\n\n{paragraphs(words, indent='  ')}",
-                html=view(one_line(title), element("p", one_line(title), class_="sbf-source"), block),
-                markdown=f"**{markdown(title)}**\n\n{lines}")
+    return View(
+        plain=f"{one_line(title)}\n\n{paragraphs(words, indent='  ')}",
+        html=view(one_line(title), element("p", one_line(title), class_="sbf-source"), block),
+        markdown=f"**{markdown(title)}**\n\n{lines}",
+    )

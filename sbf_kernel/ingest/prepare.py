@@ -93,7 +93,7 @@ def _known(place: Place) -> dict[str, Any]:
 
 
 def _marks(reading: Reading, span: ChunkSpan) -> list[list[Any]]:
-    """Return ``[offset, place]`` wherever the place changes inside a chunk: the second page, the next row …
+    """Return ``[offset, place]`` wherever the place changes inside a chunk: a second page, the next row.
 
     A citation is shown with the place of its own first character.
     """

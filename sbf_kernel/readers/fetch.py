@@ -90,8 +90,9 @@ async def fetch(url: str, *, allow_private: bool = False, limits: FetchLimits | 
     return await Fetcher(Guard(allow_private=allow_private), limits).get(url)
 
 
-async def fetch_json(url: str, *, body: Any = None, headers: Mapping[str, str] | None = None,
-                     fetcher: Fetcher | None = None) -> Any:
+async def fetch_json(
+    url: str, *, body: Any = None, headers: Mapping[str, str] | None = None, fetcher: Fetcher | None = None
+) -> Any:
     """GET, or POST ``body`` as, JSON and return the JSON answer, under the rules of :func:`fetch`."""
     answer = await (fetcher or Fetcher()).get(url, body=body, headers=headers)
     try:
@@ -106,14 +107,23 @@ class _Resolver(AbstractResolver):
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
-    async def resolve(self, host: str, port: int = 0,
-                      family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
         addresses = await self._guard.lookup(host, port)
         for address in addresses:
             self._guard.check(address, port, host)
-        return [ResolveResult(hostname=host, host=address, port=port, proto=socket.IPPROTO_TCP,
-                              family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                              flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV) for address in addresses]
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                proto=socket.IPPROTO_TCP,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in addresses
+        ]
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -133,17 +143,29 @@ class Fetcher:
             async with asyncio.timeout(self._limits.seconds), self._session() as session:
                 return await self._follow(session, place, body, dict(headers or {}))
         except TimeoutError:
-            raise FetchError(f"{shown(url)} took longer than {self._limits.seconds:g} s",
-                             hint="try again later, or download the file and add it from disk") from None
+            raise FetchError(
+                f"{shown(url)} took longer than {self._limits.seconds:g} s",
+                hint="try again later, or download the file and add it from disk",
+            ) from None
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
             raise _explained(url, error) from error
 
     def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(resolver=_Resolver(self._guard), socket_factory=self._socket, ssl=_tls(),
-                                         use_dns_cache=False, force_close=True)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False,
-                                     auto_decompress=False, headers=_HEADERS,
-                                     timeout=aiohttp.ClientTimeout(total=self._limits.seconds))
+        connector = aiohttp.TCPConnector(
+            resolver=_Resolver(self._guard),
+            socket_factory=self._socket,
+            ssl=_tls(),
+            use_dns_cache=False,
+            force_close=True,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            headers=_HEADERS,
+            timeout=aiohttp.ClientTimeout(total=self._limits.seconds),
+        )
 
     def _socket(self, target: Any) -> socket.socket:
         """Create the socket for one address, after the last and decisive check."""
@@ -168,13 +190,18 @@ class Fetcher:
                 if target.scheme and not target.raw_host:  # joining would silently keep the old host
                     refuse(target, "it names no host", "host")
                 url = url.join(target)
-        raise FetchError(f"{shown(url)} redirects more than {self._limits.redirects} times",
-                         hint="open it in a browser and use the address it ends at")
+        raise FetchError(
+            f"{shown(url)} redirects more than {self._limits.redirects} times",
+            hint="open it in a browser and use the address it ends at",
+        )
 
     async def _read(self, response: aiohttp.ClientResponse, url: URL) -> Fetched:
         if response.status >= 300:
-            raise FetchError(f"{shown(url)} answered {response.status} {printable(response.reason or '')}".rstrip(),
-                             hint=_status_hint(response.status), status=response.status)
+            raise FetchError(
+                f"{shown(url)} answered {response.status} {printable(response.reason or '')}".rstrip(),
+                hint=_status_hint(response.status),
+                status=response.status,
+            )
         if (response.content_length or 0) > self._limits.wire_bytes:
             raise self._too_large(url)
         encoding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -184,9 +211,15 @@ class Fetcher:
             if len(content) > self._limits.decoded_bytes:
                 raise self._too_large(url)
         kind = _content_type(response.headers.get("Content-Type", ""))
-        return Fetched(str(url), bytes(content), kind[0],
-                       _filename(url, response.headers.get("Content-Disposition", "")),
-                       _ascii(response.headers.get("ETag")), _ascii(response.headers.get("Last-Modified")), kind[1])
+        return Fetched(
+            str(url),
+            bytes(content),
+            kind[0],
+            _filename(url, response.headers.get("Content-Disposition", "")),
+            _ascii(response.headers.get("ETag")),
+            _ascii(response.headers.get("Last-Modified")),
+            kind[1],
+        )
 
     async def _wire(self, response: aiohttp.ClientResponse, url: URL) -> AsyncIterator[bytes]:
         received = 0
@@ -198,8 +231,10 @@ class Fetcher:
 
     def _too_large(self, url: URL) -> SourceTooLarge:
         wire, decoded = self._limits.wire_bytes >> 20, self._limits.decoded_bytes >> 20
-        return SourceTooLarge(f"{shown(url)} is larger than {wire} MB, or {decoded} MB unpacked",
-                              hint="download the file and add it from disk")
+        return SourceTooLarge(
+            f"{shown(url)} is larger than {wire} MB, or {decoded} MB unpacked",
+            hint="download the file and add it from disk",
+        )
 
 
 async def _decoded(chunks: AsyncIterator[bytes], encoding: str, url: URL) -> AsyncIterator[bytes]:
@@ -209,8 +244,10 @@ async def _decoded(chunks: AsyncIterator[bytes], encoding: str, url: URL) -> Asy
             yield chunk
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):  # br, zstd, layers: not asked for
-        raise FetchError(f"{shown(url)} sent the encoding {encoding[:40]!r}, which was not asked for",
-                         hint="download the file and add it from disk")
+        raise FetchError(
+            f"{shown(url)} sent the encoding {encoding[:40]!r}, which was not asked for",
+            hint="download the file and add it from disk",
+        )
     unpacker: Any = None
     members = 0
     async for chunk in chunks:

@@ -18,14 +18,40 @@ _PORTS = frozenset({80, 443})
 # Closed whatever the standard library says: its lists differ between versions (3.11 calls 192.0.0.192, where
 # Oracle's metadata service lives, global). After them 6to4 relays (RFC 7526), Azure's wire server (a registered
 # address that serves credentials), and metadata services inside ranges that allow_private opens: Alibaba, AWS, Google.
-_NEVER = tuple(map(ip_network, (
-    "0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24",
-    "203.0.113.0/24", "224.0.0.0/3", "192.88.99.0/24", "168.63.129.16/32",
-    "100.100.100.200/32", "fd00:ec2::/32", "fd20:ce::/32",
-)))
-_PRIVATE = tuple(map(ip_network, (
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "100.64.0.0/10", "::1/128", "fc00::/7",
-)))
+_NEVER = tuple(
+    map(
+        ip_network,
+        (
+            "0.0.0.0/8",
+            "169.254.0.0/16",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/3",
+            "192.88.99.0/24",
+            "168.63.129.16/32",
+            "100.100.100.200/32",
+            "fd00:ec2::/32",
+            "fd20:ce::/32",
+        ),
+    )
+)
+_PRIVATE = tuple(
+    map(
+        ip_network,
+        (
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "127.0.0.0/8",
+            "100.64.0.0/10",
+            "::1/128",
+            "fc00::/7",
+        ),
+    )
+)
 _NAT64 = IPv6Network("64:ff9b::/96")
 # Of IPv6, only global unicast is assigned to the public (RFC 4291), less what IANA took out of it: protocol
 # assignments with Teredo, documentation, 6to4. 64:ff9b:1::/48 (local NAT64) and the rest lie outside.
@@ -119,8 +145,9 @@ def parse(url: str) -> URL:
     # Where parsers disagree there is no right reading, so there is none. Brackets without a colon are an
     # "IPvFuture" literal, which yarl hands on as a name.
     if len(url) > 8_000 or "\\" in url or re.search(r"[\x00-\x1f\x7f]|^[^/?#]*//[^/?#]*\[[^:/?#]*\]", url):
-        raise FetchRefused("the address contains control characters, backslashes or odd brackets, or is too long",
-                           reason="syntax")
+        raise FetchRefused(
+            "the address contains control characters, backslashes or odd brackets, or is too long", reason="syntax"
+        )
     try:
         return URL(url)
     except ValueError as error:

@@ -67,8 +67,17 @@ class Sandbox:
         Calls after which a child is replaced; 1 gives each call a new process.
     """
 
-    def __init__(self, target: str, *, memory_mb: int, cpu_seconds: int, wall_seconds: int, workers: int = 1,
-                 records: tuple[type[Any], ...] = (Reading,), calls_per_child: int = CALLS_PER_CHILD) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        memory_mb: int,
+        cpu_seconds: int,
+        wall_seconds: int,
+        workers: int = 1,
+        records: tuple[type[Any], ...] = (Reading,),
+        calls_per_child: int = CALLS_PER_CHILD,
+    ) -> None:
         self.target, self.memory_mb = target, memory_mb
         self.cpu_seconds, self.wall_seconds = cpu_seconds, wall_seconds
         self._calls_per_child = calls_per_child
@@ -155,8 +164,12 @@ class Sandbox:
             self._retire(child)
         child = _Child()
         self._all.add(child)
-        order = {"target": self.target, "memory_mb": self.memory_mb, "cpu_seconds": self.cpu_seconds,
-                 "parent": os.getpid()}
+        order = {
+            "target": self.target,
+            "memory_mb": self.memory_mb,
+            "cpu_seconds": self.cpu_seconds,
+            "parent": os.getpid(),
+        }
         try:
             async with asyncio.timeout(START_SECONDS):
                 kind, value, _ = await child.start(order)
@@ -225,9 +238,18 @@ class _Child:
     async def start(self, order: dict[str, Any]) -> tuple[Any, Any, int]:
         with self._words() as words:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "sbf_kernel.readers.sandbox_child", json.dumps(order),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=words, limit=1 << 20,
-                cwd=self._directory, env=_environment(self._directory), start_new_session=True,
+                sys.executable,
+                "-P",
+                "-m",
+                "sbf_kernel.readers.sandbox_child",
+                json.dumps(order),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=words,
+                limit=1 << 20,
+                cwd=self._directory,
+                env=_environment(self._directory),
+                start_new_session=True,
             )
         with contextlib.suppress(OSError):  # it may be gone, or already be nicer than that
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
@@ -315,8 +337,13 @@ def _environment(directory: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     return kept | {
         "PYTHONPATH": os.pathsep.join([*(path for path in sys.path if path), house]),
-        "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
-        "HOME": str(directory), "TMPDIR": str(directory),
+        "PYTHONUTF8": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(directory),
+        "TMPDIR": str(directory),
         # Each thread and each malloc arena reserves address space that RLIMIT_AS counts.
-        "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
     }

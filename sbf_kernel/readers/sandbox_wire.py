@@ -97,8 +97,12 @@ def unpack(data: bytes, names: Names, read_spilled: Callable[[str], bytes] | Non
 
 def _plain(data: bytes, extension: Callable[[int, bytes], Any] = msgpack.ExtType) -> Any:
     return msgpack.unpackb(
-        data, ext_hook=extension, strict_map_key=False, unicode_errors="surrogatepass",
-        max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS,
+        data,
+        ext_hook=extension,
+        strict_map_key=False,
+        unicode_errors="surrogatepass",
+        max_array_len=MAX_ITEMS,
+        max_map_len=MAX_ITEMS,
     )
 
 

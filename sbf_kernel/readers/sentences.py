@@ -114,9 +114,9 @@ def _add(spans: list[tuple[int, int]], text: str, begin: int, cut: int) -> int:
 def _full_ends(text: str, match: re.Match[str], end: int) -> bool:
     """Whether a full stop of a script that needs no blank after it (。！？।) ends a sentence."""
     after = match.end()
-    quoted = len(match.group()) > 1 and text[after - 1] in "」』）】》〉”’\""
+    quoted = len(match.group()) > 1 and text[after - 1] in '」』）】》〉”’"'
     # 「…。」と言った: the quotation is a part of the sentence around it.
-    return not (quoted and text[after:min(after + 1, end)] in tuple("と、，,"))
+    return not (quoted and text[after : min(after + 1, end)] in tuple("と、，,"))
 
 
 def _stop_ends(text: str, match: re.Match[str], begin: int, end: int, cased: bool) -> bool:
@@ -129,7 +129,7 @@ def _stop_ends(text: str, match: re.Match[str], begin: int, end: int, cased: boo
     if match.group()[0] != "." or match.group().startswith((". .", "..")):
         return not goes_on
     before = _word_before(text, match.start(), begin)
-    if before.isdecimal() and match.start() - begin < _LOOK and text[begin:match.start()].strip() == before:
+    if before.isdecimal() and match.start() - begin < _LOOK and text[begin : match.start()].strip() == before:
         return False  # the number of a list item
     return not goes_on and _full_stop_ends(before, word, cased)
 
@@ -157,12 +157,12 @@ def _word_before(text: str, stop: int, begin: int) -> str:
     White space before the full stop is passed over (tokenised corpora write
     ``word . Next``).
     """
-    words = text[max(begin, stop - _LOOK):stop].split()
+    words = text[max(begin, stop - _LOOK) : stop].split()
     return words[-1].lstrip(_OPENERS) if words else ""
 
 
 def _word_after(text: str, after: int, end: int) -> str:
     """Return the first word behind ``after``, quotation marks and brackets passed over, or ``""``."""
     begin = _SPACE.match(text, after, min(after + _LOOK, end)).end()  # type: ignore[union-attr]
-    match = _WORD.match(text[begin:min(begin + _LOOK, end)].lstrip(_OPENERS))
+    match = _WORD.match(text[begin : min(begin + _LOOK, end)].lstrip(_OPENERS))
     return match.group() if match else ""

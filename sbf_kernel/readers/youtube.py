@@ -17,17 +17,25 @@ from collections.abc import Iterator, Sequence
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from sbf_kernel.errors import FetchError, InvalidInput, SourceHasNoText
 from sbf_kernel.readers.fetch import Fetcher, fetch_json
 from sbf_kernel.readers.reading import Reading, ReadingBuilder
 
 _ORIGIN = "https://www.youtube.com"
-_HOSTS = frozenset({
-    "youtube.com", "www.youtube.com", "m.youtube.com", "music.youtube.com", "gaming.youtube.com",
-    "youtube-nocookie.com", "www.youtube-nocookie.com", "m.youtube-nocookie.com",
-})
+_HOSTS = frozenset(
+    {
+        "youtube.com",
+        "www.youtube.com",
+        "m.youtube.com",
+        "music.youtube.com",
+        "gaming.youtube.com",
+        "youtube-nocookie.com",
+        "www.youtube-nocookie.com",
+        "m.youtube-nocookie.com",
+    }
+)
 _SHORT_HOSTS = frozenset({"youtu.be", "www.youtu.be"})
 _FOLDERS = frozenset({"watch", "shorts", "live", "embed", "v", "e"})
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -98,8 +106,10 @@ async def fetch_transcript(url: str, *, languages: Sequence[str] = ("en",), fetc
     """
     video = video_id(url)
     if video is None:
-        raise InvalidInput(f"{url[:200]!r} is not the address of a YouTube video",
-                           hint="use an address such as https://www.youtube.com/watch?v=…")
+        raise InvalidInput(
+            f"{url[:200]!r} is not the address of a YouTube video",
+            hint="use an address such as https://www.youtube.com/watch?v=…",
+        )
     fetcher = fetcher or Fetcher()
     player = await _player(video, fetcher)
     _check_playable(player.get("playabilityStatus"), video)
@@ -109,8 +119,11 @@ async def fetch_transcript(url: str, *, languages: Sequence[str] = ("en",), fetc
         builder.add(text, "cue", seconds=seconds)
     details = player.get("videoDetails")
     facts = details if isinstance(details, dict) else {}
-    reading = builder.build(title=_text(facts.get("title")) or f"YouTube {video}", media_type="video/x-youtube",
-                            metadata=_metadata(facts, track, video))
+    reading = builder.build(
+        title=_text(facts.get("title")) or f"YouTube {video}",
+        media_type="video/x-youtube",
+        metadata=_metadata(facts, track, video),
+    )
     if not reading.blocks:
         raise SourceHasNoText(f"the captions of YouTube video {video} are empty", hint=_NO_CAPTIONS)
     return reading
@@ -122,10 +135,13 @@ async def _player(video: str, fetcher: Fetcher) -> dict[str, Any]:
     key = _KEY.search(text)
     if key is None:
         blocked = "g-recaptcha" in text or "consent.youtube.com" in text
-        raise FetchError(f"YouTube did not show the page of video {video}",
-                         hint=_UNPLAYABLE["bot"] if blocked else "YouTube may have changed: look for a newer version")
-    player = await fetch_json(f"{_ORIGIN}/youtubei/v1/player?key={key[1]}", fetcher=fetcher,
-                              body={"context": _CLIENT, "videoId": video})
+        raise FetchError(
+            f"YouTube did not show the page of video {video}",
+            hint=_UNPLAYABLE["bot"] if blocked else "YouTube may have changed: look for a newer version",
+        )
+    player = await fetch_json(
+        f"{_ORIGIN}/youtubei/v1/player?key={key[1]}", fetcher=fetcher, body={"context": _CLIENT, "videoId": video}
+    )
     if not isinstance(player, dict):
         raise _unexpected(video)
     return player
@@ -137,8 +153,15 @@ def _check_playable(status: object, video: str) -> None:
     if code == "OK":
         return
     said = reason.lower()
-    kind = ("bot" if "bot" in said else "private" if "private" in said
-            else "age" if "age" in code.lower().split("_") or "inappropriate" in said or "your age" in said else "")
+    kind = (
+        "bot"
+        if "bot" in said
+        else "private"
+        if "private" in said
+        else "age"
+        if "age" in code.lower().split("_") or "inappropriate" in said or "your age" in said
+        else ""
+    )
     raise FetchError(f"YouTube does not show video {video}: {reason or code}", hint=_UNPLAYABLE[kind], reason=code)
 
 
@@ -159,8 +182,11 @@ def _choose(tracks: list[dict[str, Any]], languages: Sequence[str]) -> dict[str,
 
     def rank(track: dict[str, Any]) -> tuple[bool, bool, int]:
         code = _text(track.get("languageCode")).lower()
-        wanted = [place for place, language in enumerate(languages)
-                  if code == language.lower() or code.split("-")[0] == language.lower()]
+        wanted = [
+            place
+            for place, language in enumerate(languages)
+            if code == language.lower() or code.split("-")[0] == language.lower()
+        ]
         return not wanted, _automatic(track), min(wanted, default=0)
 
     return min(tracks, key=rank)
@@ -184,11 +210,9 @@ async def _cues(track: dict[str, Any], video: str, fetcher: Fetcher) -> list[tup
         raise FetchError(f"YouTube did not hand out the captions of video {video}", hint=_UNPLAYABLE["bot"])
     try:
         found = list(_from_xml(body) if body.startswith("<") else _from_json(body))
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError,
-            ElementTree.ParseError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError, ET.ParseError) as error:
         raise _unexpected(video) from error
-    return [(seconds, " ".join(text.split())) for seconds, text in found
-            if text.strip() and math.isfinite(seconds)]
+    return [(seconds, " ".join(text.split())) for seconds, text in found if text.strip() and math.isfinite(seconds)]
 
 
 def _from_json(body: str) -> Iterator[tuple[float, str]]:
@@ -200,7 +224,7 @@ def _from_xml(body: str) -> Iterator[tuple[float, str]]:
     """Read the older forms, seconds in ``<text start=…>`` or milliseconds in ``<p t=…>``."""
     if "<!DOCTYPE" in body or "<!ENTITY" in body:  # never in captions; entities are how XML bombs are built
         raise ValueError("a document type in captions")
-    root = ElementTree.fromstring(body)
+    root = ET.fromstring(body)  # noqa: S314 - no entities can be declared, see above
     for element in (*root.findall("text"), *root.findall("body/p")):
         start = float(element.attrib["start"]) if element.tag == "text" else int(element.attrib["t"]) / 1000
         yield start, re.sub(r"<[^>]*>", "", unescape("".join(element.itertext())))
@@ -208,9 +232,12 @@ def _from_xml(body: str) -> Iterator[tuple[float, str]]:
 
 def _metadata(facts: dict[str, Any], track: dict[str, Any], video: str) -> dict[str, str]:
     found = {
-        "url": f"https://www.youtube.com/watch?v={video}", "video_id": video,
-        "author": _text(facts.get("author")), "duration_seconds": _text(facts.get("lengthSeconds")),
-        "language": _text(track.get("languageCode")), "captions": "automatic" if _automatic(track) else "manual",
+        "url": f"https://www.youtube.com/watch?v={video}",
+        "video_id": video,
+        "author": _text(facts.get("author")),
+        "duration_seconds": _text(facts.get("lengthSeconds")),
+        "language": _text(track.get("languageCode")),
+        "captions": "automatic" if _automatic(track) else "manual",
     }
     return {name: value for name, value in found.items() if value}
 
@@ -221,5 +248,7 @@ def _text(value: object) -> str:
 
 
 def _unexpected(video: str) -> FetchError:
-    return FetchError(f"YouTube answered something unexpected for video {video}",
-                      hint="it may have changed: look for a newer version, or add a transcript file")
+    return FetchError(
+        f"YouTube answered something unexpected for video {video}",
+        hint="it may have changed: look for a newer version, or add a transcript file",
+    )

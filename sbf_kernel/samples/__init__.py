@@ -19,8 +19,21 @@ if TYPE_CHECKING:
 LARGEST = 20_000
 """Bytes of the largest document taken: the demo is about a minute, not about bulk."""
 
-DESCRIBED = ("pydantic", "SQLAlchemy", "alembic", "psycopg", "pgvector", "tokenizers", "onnxruntime", "tqdm", "py3langid",
-             "platformdirs", "PyStemmer", "pydantic-settings", "numpy")
+DESCRIBED = (
+    "pydantic",
+    "SQLAlchemy",
+    "alembic",
+    "psycopg",
+    "pgvector",
+    "tokenizers",
+    "onnxruntime",
+    "tqdm",
+    "py3langid",
+    "platformdirs",
+    "PyStemmer",
+    "pydantic-settings",
+    "numpy",
+)
 """Distributions whose long description, the page that introduces a library, is a document."""
 
 SHIPPED = (

@@ -123,11 +123,16 @@ def pdf(chapters: list[Section]) -> bytes:
     """Return a PDF, one section a page, in the standard font that every reader has."""
     pages = [_page(heading, paragraphs) for heading, paragraphs in chapters]
     kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
-    objects = ["<< /Type /Catalog /Pages 2 0 R >>", f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
-               "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    ]
     for n, content in enumerate(pages):
-        objects.append(f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * n} 0 R"
-                       " /Resources << /Font << /F1 3 0 R >> >> >>")
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * n} 0 R"
+            " /Resources << /Font << /F1 3 0 R >> >> >>"
+        )
         objects.append(f"<< /Length {len(content)} >>\nstream\n{content}\nendstream")
     written, places = "%PDF-1.4\n", []
     for number, body in enumerate(objects, start=1):
@@ -169,45 +174,71 @@ def docx(path: Path, chapters: list[Section]) -> None:
         style = "Title" if n == 0 else "Heading1"
         body += f'<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr><w:r><w:t>{escape(heading)}</w:t></w:r></w:p>'
         body += "".join(f"<w:p><w:r><w:t>{escape(text)}</w:t></w:r></w:p>" for text in paragraphs)
-    styles = "".join(f'<w:style w:type="paragraph" w:styleId="{key}"><w:name w:val="{name}"/></w:style>'
-                     for key, name in (("Title", "Title"), ("Heading1", "heading 1")))
+    styles = "".join(
+        f'<w:style w:type="paragraph" w:styleId="{key}"><w:name w:val="{name}"/></w:style>'
+        for key, name in (("Title", "Title"), ("Heading1", "heading 1"))
+    )
     part = "application/vnd.openxmlformats-officedocument.wordprocessingml"
-    _zip(path, {
-        "[Content_Types].xml": f'<Types xmlns="{office}/package/2006/content-types"><Default Extension="rels" ContentType="application/'
-                               'vnd.openxmlformats-package.relationships+xml"/><Override PartName="/word/document.xml" '
-                               f'ContentType="{part}.document.main+xml"/><Override PartName="/word/styles.xml" '
-                               f'ContentType="{part}.styles+xml"/></Types>',
-        "_rels/.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="rId1" Type="{office}/officeDocument'
-                       '/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>',
-        "word/_rels/document.xml.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="rId1" Type="{office}'
-                                        '/officeDocument/2006/relationships/styles" Target="styles.xml"/></Relationships>',
-        "word/styles.xml": f'<w:styles xmlns:w="{word}">{styles}</w:styles>',
-        "word/document.xml": f'<w:document xmlns:w="{word}"><w:body>{body}</w:body></w:document>',
-    })
+    _zip(
+        path,
+        {
+            "[Content_Types].xml": f'<Types xmlns="{office}/package/2006/content-types"><Default Extension="rels" ContentType="application/'
+            'vnd.openxmlformats-package.relationships+xml"/><Override PartName="/word/document.xml" '
+            f'ContentType="{part}.document.main+xml"/><Override PartName="/word/styles.xml" '
+            f'ContentType="{part}.styles+xml"/></Types>',
+            "_rels/.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="rId1" Type="{office}/officeDocument'
+            '/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>',
+            "word/_rels/document.xml.rels": f'<Relationships xmlns="{office}/package/2006/relationships"><Relationship Id="rId1" Type="{office}'
+            '/officeDocument/2006/relationships/styles" Target="styles.xml"/></Relationships>',
+            "word/styles.xml": f'<w:styles xmlns:w="{word}">{styles}</w:styles>',
+            "word/document.xml": f'<w:document xmlns:w="{word}"><w:body>{body}</w:body></w:document>',
+        },
+    )
 
 
 def epub(path: Path, title: str, chapters: list[Section]) -> None:
     """Write an EPUB 3, a file per chapter."""
-    items = "".join(f'<item id="c{n}" href="c{n}.xhtml" media-type="application/xhtml+xml"/>' for n in range(len(chapters)))
+    items = "".join(
+        f'<item id="c{n}" href="c{n}.xhtml" media-type="application/xhtml+xml"/>' for n in range(len(chapters))
+    )
     spine = "".join(f'<itemref idref="c{n}"/>' for n in range(len(chapters)))
     links = "".join(f'<li><a href="c{n}.xhtml">{escape(heading)}</a></li>' for n, (heading, _) in enumerate(chapters))
-    package = (f'<package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id"><metadata '
-               f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:identifier id="id">sbf-sample-guide</dc:identifier>'
-               f"<dc:title>{escape(title)}</dc:title><dc:language>en</dc:language>"
-               '<meta property="dcterms:modified">2000-01-01T00:00:00Z</meta></metadata><manifest>'
-               f'<item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/>{items}</manifest>'
-               f"<spine>{spine}</spine></package>")
-    container = ('<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile '
-                 'full-path="book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>')
-    pages = {f"c{n}.xhtml": _xhtml(heading, f"<h1>{escape(heading)}</h1>" + "".join(f"<p>{escape(text)}</p>" for text in paragraphs))
-             for n, (heading, paragraphs) in enumerate(chapters)}
+    package = (
+        f'<package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id"><metadata '
+        f'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:identifier id="id">sbf-sample-guide</dc:identifier>'
+        f"<dc:title>{escape(title)}</dc:title><dc:language>en</dc:language>"
+        '<meta property="dcterms:modified">2000-01-01T00:00:00Z</meta></metadata><manifest>'
+        f'<item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/>{items}</manifest>'
+        f"<spine>{spine}</spine></package>"
+    )
+    container = (
+        '<container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles><rootfile '
+        'full-path="book.opf" media-type="application/oebps-package+xml"/></rootfiles></container>'
+    )
+    pages = {
+        f"c{n}.xhtml": _xhtml(
+            heading, f"<h1>{escape(heading)}</h1>" + "".join(f"<p>{escape(text)}</p>" for text in paragraphs)
+        )
+        for n, (heading, paragraphs) in enumerate(chapters)
+    }
     nav = _xhtml("Contents", f'<nav epub:type="toc"><ol>{links}</ol></nav>')
-    _zip(path, {"mimetype": "application/epub+zip", "META-INF/container.xml": container, "book.opf": package, "nav.xhtml": nav, **pages})
+    _zip(
+        path,
+        {
+            "mimetype": "application/epub+zip",
+            "META-INF/container.xml": container,
+            "book.opf": package,
+            "nav.xhtml": nav,
+            **pages,
+        },
+    )
 
 
 def _xhtml(title: str, body: str) -> str:
-    return ('<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops" lang="en">'
-            f"<head><title>{escape(title)}</title></head><body>{body}</body></html>")
+    return (
+        '<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops" lang="en">'
+        f"<head><title>{escape(title)}</title></head><body>{body}</body></html>"
+    )
 
 
 def main() -> None:

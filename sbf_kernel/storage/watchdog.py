@@ -10,7 +10,7 @@ and is free only when the last of them is gone. Without a command the keeper ado
 """
 
 # No pathlib and no contextlib: this process stays in memory.
-# ruff: noqa: PTH112, PTH115, PTH118, PTH123, S606, SIM105
+# ruff: noqa: S606, SIM105
 
 from __future__ import annotations
 

@@ -21,10 +21,28 @@ from sbf_kernel.readers.fetch import Fetcher, FetchLimits
 from sbf_kernel.readers.fetch_guard import Guard
 
 PUBLIC = "93.184.216.34"
-INSIDE = ["10.1.2.3", "172.16.0.9", "192.168.1.1", "100.64.0.7", "100.100.100.200", "169.254.169.254", "192.0.0.192",
-          "168.63.129.16", "198.18.0.1", "192.88.99.1", "fd00:ec2::254", "fd20:ce::254", "fe80::1", "fec0::1",
-          "64:ff9b::7f00:1", "64:ff9b::a01:203", "64:ff9b:1::7f00:1", "2002:7f00:1::1", "2001:0:7f00:1::1",
-          "2001:db8::1"]
+INSIDE = [
+    "10.1.2.3",
+    "172.16.0.9",
+    "192.168.1.1",
+    "100.64.0.7",
+    "100.100.100.200",
+    "169.254.169.254",
+    "192.0.0.192",
+    "168.63.129.16",
+    "198.18.0.1",
+    "192.88.99.1",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "fe80::1",
+    "fec0::1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::a01:203",
+    "64:ff9b:1::7f00:1",
+    "2002:7f00:1::1",
+    "2001:0:7f00:1::1",
+    "2001:db8::1",
+]
 PORTS = (22, 80, 443, 6379, 8080)
 
 
@@ -60,9 +78,29 @@ async def listen(accepted: Counter[str], redirect: list[str]) -> list[asyncio.Se
 
 def literals() -> list[str]:
     hosts = [f"[{address}]" if ":" in address else address for address in INSIDE]
-    hosts += ["127.0.0.1", "127.1", "0", "0.0.0.0", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "[::]",
-              "[::ffff:127.0.0.1]", "[::ffff:a01:203]", "[fe80::1%25lo]", "localhost", "localhost.", "a.localhost",
-              "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "①②⑦.⓪.⓪.①", "x@127.0.0.1", "x:80@127.0.0.1"]
+    hosts += [
+        "127.0.0.1",
+        "127.1",
+        "0",
+        "0.0.0.0",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:a01:203]",
+        "[fe80::1%25lo]",
+        "localhost",
+        "localhost.",
+        "a.localhost",
+        "2852039166",
+        "0xa9fea9fe",
+        "0251.0376.0251.0376",
+        "①②⑦.⓪.⓪.①",
+        "x@127.0.0.1",
+        "x:80@127.0.0.1",
+    ]
     urls = [f"{scheme}://{host}/" for host in hosts for scheme in ("http", "https")]
     return urls + [f"http://{host}:{port}/" for host in (PUBLIC, "public.example.com") for port in (22, 6379, 8080)]
 
@@ -111,8 +149,17 @@ async def main() -> None:
     await asyncio.sleep(0.2)
     for server in servers:
         server.close()
-    json.dump({"singing": singing, "control": control.decode(), "accepted": accepted, "outcomes": outcomes,
-               "tried": sum(outcomes.values()), "rebound": sum(accepted.values()) - before}, sys.stdout)
+    json.dump(
+        {
+            "singing": singing,
+            "control": control.decode(),
+            "accepted": accepted,
+            "outcomes": outcomes,
+            "tried": sum(outcomes.values()),
+            "rebound": sum(accepted.values()) - before,
+        },
+        sys.stdout,
+    )
 
 
 furnish()

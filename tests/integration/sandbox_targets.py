@@ -148,8 +148,15 @@ def framed(payload: bytes) -> bytes:
 
 
 def surroundings() -> dict[str, object]:
-    return {"environment": sorted(os.environ), "cwd": os.getcwd(), "files": os.listdir(), "group": os.getpgrp(),
-            "session": os.getsid(0), "pid": os.getpid(), "nice": os.nice(0)}
+    return {
+        "environment": sorted(os.environ),
+        "cwd": os.getcwd(),
+        "files": os.listdir(),
+        "group": os.getpgrp(),
+        "session": os.getsid(0),
+        "pid": os.getpid(),
+        "nice": os.nice(0),
+    }
 
 
 def escape(file: str, port: int, parent: int) -> dict[str, str]:

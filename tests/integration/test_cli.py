@@ -54,8 +54,12 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("papers")
-    (folder / "tides.md").write_text("# Tides\n\nThe moon pulls the water of the oceans. Spring tides come after full moon and new moon.\n")
-    (folder / "bread.txt").write_text("Sourdough rises slowly because wild yeast is sparse. Salt slows the yeast further.\n")
+    (folder / "tides.md").write_text(
+        "# Tides\n\nThe moon pulls the water of the oceans. Spring tides come after full moon and new moon.\n"
+    )
+    (folder / "bread.txt").write_text(
+        "Sourdough rises slowly because wild yeast is sparse. Salt slows the yeast further.\n"
+    )
     (folder / "empty.txt").write_text("")
     return folder
 
@@ -72,12 +76,18 @@ def test_add_reports_each_source_and_ends_well_whatever_became_of_it(run: Run, p
     assert done.code == 0
     assert done.err == ""
     by_name = {source["name"]: source for source in done.json()["sources"]}
-    assert {name: source["status"] for name, source in by_name.items()} == {"tides.md": "ready", "bread.txt": "ready", "empty.txt": "failed"}
+    assert {name: source["status"] for name, source in by_name.items()} == {
+        "tides.md": "ready",
+        "bread.txt": "ready",
+        "empty.txt": "failed",
+    }
     assert by_name["empty.txt"]["reason"] == "source_empty"
     assert "check that the right file was chosen" in by_name["empty.txt"]["message"]
     assert by_name["tides.md"]["tags"] == ["first"]
     assert by_name["tides.md"]["chunk_count"] >= 1
-    assert {"id", "stage", "origin", "media_type", "sha256", "language", "version", "char_count"} <= set(by_name["tides.md"])
+    assert {"id", "stage", "origin", "media_type", "sha256", "language", "version", "char_count"} <= set(
+        by_name["tides.md"]
+    )
 
 
 def test_adding_again_changes_nothing(run: Run, papers: Path) -> None:
@@ -128,7 +138,9 @@ def test_ask_says_when_nothing_answers(run: Run, filled: str) -> None:
 def test_notebooks_are_made_renamed_listed_and_deleted(run: Run) -> None:
     assert run("notebooks", "create", "Short", "--description", "for a while").code == 0
     assert run("notebooks", "rename", "Short", "Brief").code == 0
-    names = [notebook["name"] for notebook in run("notebooks", "list", "--search", "Brief", "--json").json()["notebooks"]]
+    names = [
+        notebook["name"] for notebook in run("notebooks", "list", "--search", "Brief", "--json").json()["notebooks"]
+    ]
     assert names == ["Brief"]
     assert run("notebooks", "delete", "Brief").out.startswith("deleted Brief")
     assert run("notebooks", "list", "--search", "Brief", "--json").json()["total"] == 0
@@ -138,7 +150,10 @@ def test_a_source_is_removed_restored_and_deleted(run: Run, papers: Path) -> Non
     run("add", papers / "tides.md", papers / "bread.txt", "--notebook", "Cycle")
 
     def listed(*more: str) -> list[str]:
-        return sorted(source["name"] for source in run("sources", "list", "--notebook", "Cycle", *more, "--json").json()["sources"])
+        return sorted(
+            source["name"]
+            for source in run("sources", "list", "--notebook", "Cycle", *more, "--json").json()["sources"]
+        )
 
     assert listed() == ["bread.txt", "tides.md"]
     assert run("sources", "remove", "tides.md", "--notebook", "Cycle").code == 0
@@ -149,7 +164,11 @@ def test_a_source_is_removed_restored_and_deleted(run: Run, papers: Path) -> Non
 
 
 def test_stored_text_is_written_as_it_is(home: Path, filled: str) -> None:
-    done = subprocess.run([*SBF, "--home", str(home), "sources", "text", "bread.txt", "--notebook", filled], capture_output=True, check=True)
+    done = subprocess.run(
+        [*SBF, "--home", str(home), "sources", "text", "bread.txt", "--notebook", filled],
+        capture_output=True,
+        check=True,
+    )
     with sbf.connect(home=home) as workspace:
         assert done.stdout.decode() == workspace.notebooks.get(filled).sources.text("bread.txt").text
 
@@ -161,15 +180,30 @@ def test_doctor_tells_what_works(run: Run) -> None:
     assert {"database", "embedder"} <= set(done.json()["checks"])
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
-    (["search", "x", "--notebook", "nowhere"], "error: there is no notebook 'nowhere' → sbf notebooks list shows all\n"),
-    (["sources", "show", "nothing"], "error: there is no source 'nothing' → sbf sources list shows all\n"),
-    (["add", "/no/such/file"], "error: /no/such/file does not exist → check the path; a glob such as docs/**/*.md works too\n"),
-    (["report", "run", "nothing"], "error: there is no report template 'nothing' → give a .ipynb file or one of: brief\n"),
-    (["report", "run", "brief", "-p", "title"], "error: -p title is not key=value → for example -p notebook=Research\n"),
-    (["eval", "/no/such/folder"], None),
-    (["search", "x", "--limit", "1000"], None),
-])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["search", "x", "--notebook", "nowhere"],
+            "error: there is no notebook 'nowhere' → sbf notebooks list shows all\n",
+        ),
+        (["sources", "show", "nothing"], "error: there is no source 'nothing' → sbf sources list shows all\n"),
+        (
+            ["add", "/no/such/file"],
+            "error: /no/such/file does not exist → check the path; a glob such as docs/**/*.md works too\n",
+        ),
+        (
+            ["report", "run", "nothing"],
+            "error: there is no report template 'nothing' → give a .ipynb file or one of: brief\n",
+        ),
+        (
+            ["report", "run", "brief", "-p", "title"],
+            "error: -p title is not key=value → for example -p notebook=Research\n",
+        ),
+        (["eval", "/no/such/folder"], None),
+        (["search", "x", "--limit", "1000"], None),
+    ],
+)
 def test_a_wrong_request_is_one_line_and_code_2(run: Run, arguments: list[str], told: str | None) -> None:
     done = run(*arguments)
     assert done.code == 2
@@ -192,13 +226,18 @@ def test_a_wrong_command_line_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().err == "error: the following arguments are required: PATH → sbf add --help shows how\n"
 
 
-def test_unexpected_errors_show_a_traceback_only_on_request(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unexpected_errors_show_a_traceback_only_on_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def explode(*_: object, **__: object) -> None:
         raise RuntimeError("boom\nsecond line")
 
     monkeypatch.setattr(sbf, "connect", explode, raising=False)
     assert main(["doctor"]) == 1
-    assert capsys.readouterr().err == "error: unexpected RuntimeError: boom second line → SBF_DEBUG=1 shows where; please report it\n"
+    assert (
+        capsys.readouterr().err
+        == "error: unexpected RuntimeError: boom second line → SBF_DEBUG=1 shows where; please report it\n"
+    )
     monkeypatch.setenv("SBF_DEBUG", "1")
     with pytest.raises(RuntimeError, match="boom"):
         main(["doctor"])
@@ -219,9 +258,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(home: Path, filled: str) -> N
 
 def test_ctrl_c_stops_and_says_so(home: Path, tmp_path: Path) -> None:
     for number in range(40):
-        (tmp_path / f"{number}.txt").write_text("\n\n".join(f"Paragraph {number} {n}: wind and water shape the coast. " * 8 for n in range(40)))
-    work = subprocess.Popen([*SBF, "--home", str(home), "add", str(tmp_path), "--notebook", "Stopped"],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        (tmp_path / f"{number}.txt").write_text(
+            "\n\n".join(f"Paragraph {number} {n}: wind and water shape the coast. " * 8 for n in range(40))
+        )
+    work = subprocess.Popen(
+        [*SBF, "--home", str(home), "add", str(tmp_path), "--notebook", "Stopped"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     with sbf.connect(home=home) as workspace:
         wait_until(lambda: any(n.name == "Stopped" and n.source_count for n in workspace.notebooks.list(limit=100)))
     work.send_signal(signal.SIGINT)
@@ -240,7 +285,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def test_eval_measures_each_arm(run: Run, tmp_path: Path) -> None:
     texts = {"d1": "Spring tides come after full moon.", "d2": "Wild yeast makes sourdough rise."}
-    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps({"_id": key, "title": "", "text": text}) + "\n" for key, text in texts.items()))
+    (tmp_path / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": key, "title": "", "text": text}) + "\n" for key, text in texts.items())
+    )
     (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "q1", "text": "when do spring tides come"}) + "\n")
     (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\n")
     measured = run("eval", tmp_path, "--json").json()
@@ -252,12 +299,34 @@ def test_eval_measures_each_arm(run: Run, tmp_path: Path) -> None:
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = "import sys, sbf_kernel.cli; sbf_kernel.cli.build_parser().format_help(); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"pydantic", "numpy", "sqlalchemy", "psycopg", "pandas", "onnxruntime", "asyncio", "tqdm", "nbconvert", "papermill"}
+    heavy = {
+        "pydantic",
+        "numpy",
+        "sqlalchemy",
+        "psycopg",
+        "pandas",
+        "onnxruntime",
+        "asyncio",
+        "tqdm",
+        "nbconvert",
+        "papermill",
+    }
     assert heavy.isdisjoint(eval(done.stdout))
 
 
 def test_it_starts_without_a_terminal_and_in_an_ascii_locale(home: Path, filled: str) -> None:
-    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([*SBF, "--home", str(home), "search", "yeast", "--notebook", filled], capture_output=True, env=environment,
-                          stdin=subprocess.DEVNULL, check=True)
+    environment = {
+        **os.environ,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = subprocess.run(
+        [*SBF, "--home", str(home), "search", "yeast", "--notebook", filled],
+        capture_output=True,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        check=True,
+    )
     assert b"bread.txt" in done.stdout

@@ -58,8 +58,12 @@ class Client:
 
     def __init__(self, home: Path, **env: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", CLIENT, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
+            [sys.executable, "-W", "error", "-c", CLIENT, str(home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
         )
         self.started.append(self)
 
@@ -147,7 +151,13 @@ def fresh() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A home with a database, for the tests that do not care how it came to be."""
-    hostile = {"LANG": "tr_TR.UTF-8", "LC_COLLATE": "de_DE.UTF-8", "PGDATA": "/nowhere", "PGPORT": "1", "TZ": "Asia/Tokyo"}
+    hostile = {
+        "LANG": "tr_TR.UTF-8",
+        "LC_COLLATE": "de_DE.UTF-8",
+        "PGDATA": "/nowhere",
+        "PGPORT": "1",
+        "TZ": "Asia/Tokyo",
+    }
     with open_directory() as directory, pytest.MonkeyPatch.context() as patch:
         for name, value in hostile.items():
             patch.setenv(name, value)
@@ -365,8 +375,11 @@ if child == 0:
 
 def run_forking(home: Path, kind: str, rest: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD + rest, str(home), kind], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, start_new_session=True,
+        [sys.executable, "-c", CHILD + rest, str(home), kind],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
     )
 
 
@@ -386,7 +399,9 @@ def test_forked_child_does_not_keep_a_killed_parents_lease(home: Path) -> None:
     rest = "os.kill(os.getpid(), 9)"
     script = CHILD.replace("    server.release()\n", "    print(os.getpid(), flush=True)\n    time.sleep(60)\n")
     with subprocess.Popen(
-        [sys.executable, "-c", script + rest, str(home), "none"], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", script + rest, str(home), "none"],
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdout is not None
@@ -465,8 +480,15 @@ def test_another_user_is_refused(home: Path) -> None:
 def test_settings_are_safe_and_independent_of_the_environment(home: Path) -> None:
     client = Client(home, PGUSER="x", PGSSLMODE="require").up()
     expected = {
-        "listen_addresses": "", "fsync": "on", "data_checksums": "on", "server_encoding": "UTF8", "TimeZone": "UTC",
-        "synchronous_commit": "on", "unix_socket_permissions": "0700", "jit": "off", "autovacuum": "on",
+        "listen_addresses": "",
+        "fsync": "on",
+        "data_checksums": "on",
+        "server_encoding": "UTF8",
+        "TimeZone": "UTC",
+        "synchronous_commit": "on",
+        "unix_socket_permissions": "0700",
+        "jit": "off",
+        "autovacuum": "on",
     }
     for name, value in expected.items():
         assert client.do(f"sql('SHOW {name}')") == f"[('{value}',)]"
@@ -605,9 +627,7 @@ def test_root_serves_as_the_owner_of_existing_data(fresh: Path) -> None:
 
 
 @needs_root
-def test_unreachable_binaries_are_copied_once(
-    fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreachable_binaries_are_copied_once(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setattr(pg_place, "RELOCATED", fresh.with_name("copies"))
     found = pg_binaries.find()

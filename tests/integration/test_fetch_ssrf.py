@@ -32,8 +32,14 @@ def _unshare() -> list[str]:
 @pytest.fixture(scope="module")
 def seen() -> dict[str, Any]:
     package = Path(next(iter(sbf_kernel.__path__))).parent
-    done = subprocess.run([*_unshare(), sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False,
-                          timeout=50, env=os.environ | {"PYTHONPATH": str(package)})
+    done = subprocess.run(
+        [*_unshare(), sys.executable, str(SCRIPT)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        env=os.environ | {"PYTHONPATH": str(package)},
+    )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -79,34 +79,44 @@ def test_a_failing_report_fails_the_command(template: Path, tmp_path: Path, caps
 
 
 def test_a_page_that_would_need_a_network_is_refused(tmp_path: Path) -> None:
-    far = write(tmp_path / "far.ipynb", "from IPython.display import HTML\nHTML('<img src=\"https://example.org/x.png\">')")
+    far = write(
+        tmp_path / "far.ipynb", "from IPython.display import HTML\nHTML('<img src=\"https://example.org/x.png\">')"
+    )
     with pytest.raises(InvalidInput, match=r"https://example\.org/x\.png"):
         reports.run(far, {}, tmp_path / "page.html")
 
 
-@pytest.mark.parametrize(("html", "found"), [
-    ('<a href="https://example.org">link</a>', []),
-    ('<img src="data:image/png;base64,AA==">', []),
-    ('<svg><use href="#local"/></svg>', []),
-    ("<style>p{color:red}</style>", []),
-    ('<link rel="stylesheet" href="https://example.org/a.css">', ["https://example.org/a.css"]),
-    ('<img srcset="//example.org/a.png 2x">', ["//example.org/a.png 2x"]),
-    ("<script>alert(1)</script>", ["a script"]),
-    ("<style>@import 'https://example.org/a.css';</style>", ["'https://example.org/a.css'"]),
-    ("<style>p{background:url(https://example.org/a.png)}</style>", ["https://example.org/a.png"]),
-    ('<p style="background:url(https://example.org/a.png)">', ["background:url(https://example.org/a.png)"]),
-])
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        ('<a href="https://example.org">link</a>', []),
+        ('<img src="data:image/png;base64,AA==">', []),
+        ('<svg><use href="#local"/></svg>', []),
+        ("<style>p{color:red}</style>", []),
+        ('<link rel="stylesheet" href="https://example.org/a.css">', ["https://example.org/a.css"]),
+        ('<img srcset="//example.org/a.png 2x">', ["//example.org/a.png 2x"]),
+        ("<script>alert(1)</script>", ["a script"]),
+        ("<style>@import 'https://example.org/a.css';</style>", ["'https://example.org/a.css'"]),
+        ("<style>p{background:url(https://example.org/a.png)}</style>", ["https://example.org/a.png"]),
+        ('<p style="background:url(https://example.org/a.png)">', ["background:url(https://example.org/a.png)"]),
+    ],
+)
 def test_references_are_what_a_browser_loads_by_itself(html: str, found: list[str]) -> None:
     assert reports.external_references(html) == found
 
 
-@pytest.mark.parametrize("arguments", [
-    {"template": "no-such-template"},
-    {"parameters": {"unknown": 1}},
-    {"output": "page.pdf"},
-    {"output": "template.html"},
-])
-def test_wrong_requests_are_refused_before_anything_runs(template: Path, tmp_path: Path, arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"template": "no-such-template"},
+        {"parameters": {"unknown": 1}},
+        {"output": "page.pdf"},
+        {"output": "template.html"},
+    ],
+)
+def test_wrong_requests_are_refused_before_anything_runs(
+    template: Path, tmp_path: Path, arguments: dict[str, Any]
+) -> None:
     given = {"template": template, "parameters": {}, "output": "page.html"} | arguments
     with pytest.raises(InvalidInput):
         reports.run(given["template"], given["parameters"], tmp_path / given["output"])
@@ -131,8 +141,12 @@ def test_brief_answers_questions_and_lists_every_quote(tmp_path: Path) -> None:
     with sbf.connect(home=home) as workspace:
         notebook = workspace.notebooks.create("Bread")
         notebook.add_text("Sourdough rises slowly because wild yeast is sparse. Salt slows the yeast further.", "bread")
-        page = reports.run("brief", {"title": "On <bread>", "notebook": "Bread", "questions": [question, "Who won in 1972?"]},
-                           tmp_path / "brief.html", home=home)
+        page = reports.run(
+            "brief",
+            {"title": "On <bread>", "notebook": "Bread", "questions": [question, "Who won in 1972?"]},
+            tmp_path / "brief.html",
+            home=home,
+        )
     html = page.read_text(encoding="utf-8")
     assert "On &lt;bread&gt;" in html
     assert "1 of 2</strong> questions answered" in html

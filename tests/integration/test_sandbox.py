@@ -57,8 +57,21 @@ async def _until(condition: Callable[[], bool], seconds: float = 5) -> bool:
 
 # --- values and errors cross intact ---------------------------------------------------------------
 
-VALUES = [None, True, 0, -2**63, 2**64 - 1, 1.5, "", "ünïcode 🧠", "lone \ud800", b"\x00\xff", [], [1, [2]],
-          {"a": {"b": [None]}, 3: 4}]
+VALUES = [
+    None,
+    True,
+    0,
+    -(2**63),
+    2**64 - 1,
+    1.5,
+    "",
+    "ünïcode 🧠",
+    "lone \ud800",
+    b"\x00\xff",
+    [],
+    [1, [2]],
+    {"a": {"b": [None]}, 3: 4},
+]
 
 
 @pytest.mark.asyncio
@@ -95,10 +108,13 @@ async def test_any_other_exception_is_a_crash_with_the_trace_in_a_note_only() ->
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("target", "words"), [(targets.odd, "cannot cross"), (targets.system_exit, "SystemExit"),
-                          (targets.deep, "RecursionError")], ids=lambda value: getattr(value, "__name__", ""))
+    ("target", "words"),
+    [(targets.odd, "cannot cross"), (targets.system_exit, "SystemExit"), (targets.deep, "RecursionError")],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
 async def test_what_a_target_may_not_do_is_explained_and_the_child_survives(
-        target: Callable[..., object], words: str) -> None:
+    target: Callable[..., object], words: str
+) -> None:
     async with box(target) as sandbox:
         for _ in range(2):
             with pytest.raises(SourceCrashed, match=words):
@@ -279,10 +295,12 @@ HOSTILE = {
     "not an encoding": b"\xc1\xc1\xc1",
     "a function by name": msgpack.packb(["result", msgpack.ExtType(RECORD, msgpack.packb(["os:system", {}])), 0]),
     "a class by name": msgpack.packb(
-        ["result", msgpack.ExtType(RECORD, msgpack.packb(["subprocess:Popen", {"args": ["id"]}])), 0]),
+        ["result", msgpack.ExtType(RECORD, msgpack.packb(["subprocess:Popen", {"args": ["id"]}])), 0]
+    ),
     "an unlisted record": pack(["result", targets.Unlisted(), 0]),
     "a reading with wrong types": msgpack.packb(
-        ["result", msgpack.ExtType(RECORD, msgpack.packb([name_of(Reading), {"text": 5, "blocks": [{}]}])), 0]),
+        ["result", msgpack.ExtType(RECORD, msgpack.packb([name_of(Reading), {"text": 5, "blocks": [{}]}])), 0]
+    ),
     "a file of the parent": msgpack.packb(["result", msgpack.ExtType(2, b"/etc/passwd"), 0]),
     "an unknown extension": msgpack.packb(["result", msgpack.ExtType(99, b""), 0]),
     "a list of billions": b"\xdd\xff\xff\xff\xff",

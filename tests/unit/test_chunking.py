@@ -31,7 +31,7 @@ def size(text: str) -> int:
 
 
 def texts(reading: Reading, spans: list[ChunkSpan]) -> list[str]:
-    return [reading.text[span.start:span.end] for span in spans]
+    return [reading.text[span.start : span.end] for span in spans]
 
 
 def build(fill: Callable[[ReadingBuilder], object], title: str = "") -> tuple[Reading, list[ChunkSpan]]:
@@ -60,7 +60,7 @@ def check(reading: Reading, spans: list[ChunkSpan]) -> None:
     assert all(text.strip() and text == text.rstrip() for text in cited)
     assert all(one.end <= two.start for one, two in pairwise(spans))
     for span, text in zip(spans, cited, strict=True):
-        assert size(f"{reading.title[:chunking.TITLE_CHARS]}\n{span.context}\n{text}") <= MAX
+        assert size(f"{reading.title[: chunking.TITLE_CHARS]}\n{span.context}\n{text}") <= MAX
 
 
 @st.composite
@@ -73,9 +73,9 @@ def readings(draw: st.DrawFn) -> Reading:
         repeat = draw(st.sampled_from([1, 1, 3, 40, 150]))
         text = " ".join(draw(st.lists(word, min_size=1, max_size=9)) * repeat)
         if kind == "heading":
-            builder.heading(text[:draw(st.sampled_from([20, 200, 3000]))], draw(st.integers(1, 4)))
+            builder.heading(text[: draw(st.sampled_from([20, 200, 3000]))], draw(st.integers(1, 4)))
         elif kind == "table":
-            builder.table([[text[:draw(st.sampled_from([10, 900]))], "b"], *[["1", "2"]] * repeat])
+            builder.table([[text[: draw(st.sampled_from([10, 900]))], "b"], *[["1", "2"]] * repeat])
         else:
             builder.add(text, kind)  # type: ignore[arg-type]
     return builder.build(title=draw(st.sampled_from(["", "A title", "T" * 500, "题" * 300])))
@@ -189,7 +189,7 @@ def test_table_stays_whole_where_it_fits() -> None:
         builder.add(words(190))
 
     reading, spans = build(fill)
-    table = "\n".join(reading.text[b.start:b.end] for b in reading.blocks if b.kind == "table")
+    table = "\n".join(reading.text[b.start : b.end] for b in reading.blocks if b.kind == "table")
     assert TARGET < size(table) < MAX
     assert sum(table in text for text in texts(reading, spans)) == 1
 
@@ -300,7 +300,7 @@ def test_model_tokens_are_code_points() -> None:
     text = "Naïve 😀 Ærøskøbing 你好 of 𝒳 words"
     offsets = token_offsets()(text)
     assert offsets[0][0] == 0
-    assert text[offsets[-1][0]:offsets[-1][1]] == "words"
+    assert text[offsets[-1][0] : offsets[-1][1]] == "words"
 
 
 def test_import_is_cheap() -> None:

@@ -41,8 +41,28 @@ PAYLOADS = [
     "\x1b[31mred\x1b[0m",
 ]
 
-ALLOWED = {"section", "style", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "div", "p", "ol", "li", "bdi",
-           "strong", "mark", "sup", "a", "blockquote"}
+ALLOWED = {
+    "section",
+    "style",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "span",
+    "div",
+    "p",
+    "ol",
+    "li",
+    "bdi",
+    "strong",
+    "mark",
+    "sup",
+    "a",
+    "blockquote",
+}
 
 
 class Outline(HTMLParser):
@@ -86,36 +106,78 @@ def outline(html: str) -> Outline:
 
 def hit(**changes: Any) -> records.Hit:
     plain: dict[str, Any] = {
-        "rank": 1, "score": 0.5, "source_id": ID, "source": "a.pdf", "version_id": ID, "version": 1, "chunk_id": ID, "start": 10,
-        "end": 37, "text": "Attention scales quadratic.", "location": records.Location(page=3, headings=("Methods",)),
-        "highlights": ((0, 9),), "dense_rank": 1, "lexical_rank": 3}
+        "rank": 1,
+        "score": 0.5,
+        "source_id": ID,
+        "source": "a.pdf",
+        "version_id": ID,
+        "version": 1,
+        "chunk_id": ID,
+        "start": 10,
+        "end": 37,
+        "text": "Attention scales quadratic.",
+        "location": records.Location(page=3, headings=("Methods",)),
+        "highlights": ((0, 9),),
+        "dense_rank": 1,
+        "lexical_rank": 3,
+    }
     return records.Hit(**plain | changes)
 
 
 def hits(*items: records.Hit, **changes: Any) -> records.Hits:
-    plain: dict[str, Any] = {"query": "why?", "arm": "hybrid", "items": items, "searched_chunks": 1_234, "milliseconds": 8.2}
+    plain: dict[str, Any] = {
+        "query": "why?",
+        "arm": "hybrid",
+        "items": items,
+        "searched_chunks": 1_234,
+        "milliseconds": 8.2,
+    }
     return records.Hits(**plain | changes)
 
 
 def citation(**changes: Any) -> records.Citation:
     plain: dict[str, Any] = {
-        "marker": 1, "status": "verified", "source_id": ID, "source": "a.pdf", "version_id": ID, "version": 1, "chunk_id": ID,
-        "start": 1_000, "end": 1_027, "quote": "Attention scales quadratic.", "location": records.Location(page=3)}
+        "marker": 1,
+        "status": "verified",
+        "source_id": ID,
+        "source": "a.pdf",
+        "version_id": ID,
+        "version": 1,
+        "chunk_id": ID,
+        "start": 1_000,
+        "end": 1_027,
+        "quote": "Attention scales quadratic.",
+        "location": records.Location(page=3),
+    }
     return records.Citation(**plain | changes)
 
 
 def answer(*cited: records.Citation, **changes: Any) -> records.Answer:
     plain: dict[str, Any] = {
-        "id": ID, "question": "Why?", "answered": True, "text": "It scales [1]. Twice [1, 2]. Not [9].", "created_at": TIME,
+        "id": ID,
+        "question": "Why?",
+        "answered": True,
+        "text": "It scales [1]. Twice [1, 2]. Not [9].",
+        "created_at": TIME,
         "citations": records.Citations(items=cited or (citation(), citation(marker=2, status="unverified"))),
-        "provenance": records.Provenance(model="extractive"), "milliseconds": 12.0,
-        "budget": records.Budget(window=16_000, used=800, passages=12, cut=3)}
+        "provenance": records.Provenance(model="extractive"),
+        "milliseconds": 12.0,
+        "budget": records.Budget(window=16_000, used=800, passages=12, cut=3),
+    }
     return records.Answer(**plain | changes)
 
 
 def source(**changes: Any) -> records.Source:
-    plain: dict[str, Any] = {"id": ID, "name": "a.pdf", "origin": "file:///a.pdf", "status": "ready", "stage": "stored",
-                             "chunk_count": 12, "created_at": TIME, "updated_at": TIME}
+    plain: dict[str, Any] = {
+        "id": ID,
+        "name": "a.pdf",
+        "origin": "file:///a.pdf",
+        "status": "ready",
+        "stage": "stored",
+        "chunk_count": 12,
+        "created_at": TIME,
+        "updated_at": TIME,
+    }
     return records.Source(**plain | changes)
 
 
@@ -129,24 +191,41 @@ def everything_said_with(text: str) -> list[display.View]:
     cited = citation(source=text, quote=text, location=place)
     rechecked = records.RecheckedCitation(marker=1, source=text, holds=False, current=True, quote=text, detail=text)
     shown = [
-        hits(hit(source=text, text=text, location=place, highlights=((0, 3), (2, 900))), query=text, arm=text, warnings=(text,)),
+        hits(
+            hit(source=text, text=text, location=place, highlights=((0, 3), (2, 900))),
+            query=text,
+            arm=text,
+            warnings=(text,),
+        ),
         hit(source=text, text=text, location=place),
-        answer(cited, question=text, text=f"{text} [1]", provenance=records.Provenance(model=text),
-               budget=records.Budget(cut=1, cut_sources=(text,))),
+        answer(
+            cited,
+            question=text,
+            text=f"{text} [1]",
+            provenance=records.Provenance(model=text),
+            budget=records.Budget(cut=1, cut_sources=(text,)),
+        ),
         answer(cited, question=text, text=f"{text} [1]", answered=False),
-        cited, records.Citations(items=(cited,)),
+        cited,
+        records.Citations(items=(cited,)),
         records.Recheck(answer_id=ID, items=(rechecked,)),
         source(name=text, origin=text, message=text, status="failed", tags=(text,)),
         source_list(source(name=text, message=text, status="failed"), source(name=text)),
         records.SourceText(source_id=ID, version_id=ID, version=1, name=text, sha256="", text=text),
         records.Notebook(id=ID, name=text, description=text, created_at=TIME, updated_at=TIME),
-        records.NotebookList(items=(records.Notebook(id=ID, name=text, description=text, created_at=TIME, updated_at=TIME),),
-                             total=1, limit=1, offset=0),
+        records.NotebookList(
+            items=(records.Notebook(id=ID, name=text, description=text, created_at=TIME, updated_at=TIME),),
+            total=1,
+            limit=1,
+            offset=0,
+        ),
         records.AnswerList(items=(answer(question=text),), total=1, limit=1, offset=0),
         records.Health(ok=False, version=text, checks={text: text}),
     ]
     return [record._view() for record in shown] + [
-        display.table(text, (text, "b"), [(text, [text]), ({text: text}, 1.5)]), display.bars(text, [(text, 2), (text, 1)], most=1)]
+        display.table(text, (text, "b"), [(text, [text]), ({text: text}, 1.5)]),
+        display.bars(text, [(text, 2), (text, 1)], most=1),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -161,14 +240,22 @@ def assert_harmless(text: str, shapes: list[Any]) -> None:
         assert {tag for tag, _ in page.elements} <= ALLOWED
         # Same elements with the same attributes as with harmless words: none comes from the data.
         # What data may change is how many highlighted pieces there are, and whether an empty cell is shown.
-        assert set(page.shape()) <= set(shape) | {("mark", ()), ("span", ("class",)), ("th", ("scope",)), ("td", ()), ("p", ())}
+        assert set(page.shape()) <= set(shape) | {
+            ("mark", ()),
+            ("span", ("class",)),
+            ("th", ("scope",)),
+            ("td", ()),
+            ("p", ()),
+        }
         for _, attributes in page.elements:
             for name, value in attributes:
                 assert not name.startswith("on")
                 if name == "href":
                     assert re.fullmatch(r"#sbf-[0-9a-f]{10}-\d+", value or "")
         for face in (view.plain, view.html, view.markdown):
-            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", face)
+            assert not re.search(
+                "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", face
+            )
             face.encode("utf-8")
 
 
@@ -180,7 +267,11 @@ def test_no_element_or_attribute_comes_from_data(payload: str, harmless_shapes: 
         assert "surrogates" in str(error) or "unicode" in str(error)
 
 
-@given(st.text(st.sampled_from("<>&\"'`=/ \n\t[]()|\\*_#!-:;abconSCRIPT1\u202e\x1b\u200f注e\u0301"), min_size=1, max_size=60))
+@given(
+    st.text(
+        st.sampled_from("<>&\"'`=/ \n\t[]()|\\*_#!-:;abconSCRIPT1\u202e\x1b\u200f注e\u0301"), min_size=1, max_size=60
+    )
+)
 def test_no_text_at_all_breaks_out(text: str) -> None:
     assert_harmless(text, [outline(view.html).shape() for view in everything_said_with("harmless")])
 
@@ -265,17 +356,30 @@ def test_static_output_has_no_times_and_ids(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_sources_tell_state_and_cure() -> None:
-    view = source_list(source(), source(name="b.pdf", status="failed", stage="reading", chunk_count=0,
-                                        message="b.pdf needs a password → add it again with password="))._view()
+    view = source_list(
+        source(),
+        source(
+            name="b.pdf",
+            status="failed",
+            stage="reading",
+            chunk_count=0,
+            message="b.pdf needs a password → add it again with password=",
+        ),
+    )._view()
     assert view.plain.splitlines()[0] == "2 sources: 1 ready, 1 failed"
-    assert re.search(r"^b\.pdf +✗ failed +b\.pdf needs a password → add it again with password= +0$", view.plain, re.MULTILINE)
+    assert re.search(
+        r"^b\.pdf +✗ failed +b\.pdf needs a password → add it again with password= +0$", view.plain, re.MULTILINE
+    )
     assert "language" not in view.plain  # empty in every row
 
 
 def test_tables_format_each_kind_of_value() -> None:
     rows = [(1_234, 0.123456, True, None, TIME, ("a", "b")), (5, 12.0, False, "x|y", TIME, ())]
     view = display.table("t", ("n", "f", "b", "s", "when", "tags"), rows)
-    assert view.plain.splitlines()[3:] == ["1234  0.1235  yes       2026-01-02 03:04  a, b", "   5      12  no   x|y  2026-01-02 03:04"]
+    assert view.plain.splitlines()[3:] == [
+        "1234  0.1235  yes       2026-01-02 03:04  a, b",
+        "   5      12  no   x|y  2026-01-02 03:04",
+    ]
     assert r"| 5 | 12 | no | x\|y | 2026-01-02 03:04 |  |" in view.markdown
     assert outline(view.html).text().startswith("tnfbswhentags12340.1235yes2026-01-02 03:04")
 
@@ -300,8 +404,11 @@ def test_wrapping_loses_nothing_but_spaces(text: str, width: int) -> None:
     assert "".join("".join(lines).split()) == "".join(text.split())
 
 
-@given(st.text(st.sampled_from("ab c注"), max_size=400), st.lists(st.tuples(st.integers(-5, 410), st.integers(-5, 410)), max_size=6),
-       st.integers(10, 200))
+@given(
+    st.text(st.sampled_from("ab c注"), max_size=400),
+    st.lists(st.tuples(st.integers(-5, 410), st.integers(-5, 410)), max_size=6),
+    st.integers(10, 200),
+)
 def test_a_window_is_short_and_inside(text: str, spans: list[tuple[int, int]], width: int) -> None:
     start, end = display.window(text, spans, width)
     assert 0 <= start <= end <= len(text)
@@ -341,7 +448,9 @@ def contrast(one: tuple[float, float, float], other: tuple[float, float, float])
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def blend(over: tuple[float, float, float], share: float, under: tuple[float, float, float]) -> tuple[float, float, float]:
+def blend(
+    over: tuple[float, float, float], share: float, under: tuple[float, float, float]
+) -> tuple[float, float, float]:
     mixed = [a * share + b * (1 - share) for a, b in zip(over, under, strict=True)]
     return mixed[0], mixed[1], mixed[2]
 
@@ -354,10 +463,16 @@ def color(text: str) -> tuple[float, float, float]:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_every_text_has_enough_contrast(theme: int) -> None:
     css = hits()._view().html
-    ink, paper, link = (color(re.findall(rf"--sbf-{name}:(#[0-9a-f]+)", css)[theme]) for name in ("ink", "paper", "link"))
+    ink, paper, link = (
+        color(re.findall(rf"--sbf-{name}:(#[0-9a-f]+)", css)[theme]) for name in ("ink", "paper", "link")
+    )
     muted = float(re.findall(r"\.sbf-muted\{opacity:([0-9.]+)", css)[0])
-    tints = [((float(r), float(g), float(b)), float(a)) for r, g, b, a in
-             re.findall(r"background:rgba\((\d+),(\d+),(\d+),([0-9.]+)\)", css.replace(".sbf-bar", "").split(".sbf-badge", 1)[1])]
+    tints = [
+        ((float(r), float(g), float(b)), float(a))
+        for r, g, b, a in re.findall(
+            r"background:rgba\((\d+),(\d+),(\d+),([0-9.]+)\)", css.replace(".sbf-bar", "").split(".sbf-badge", 1)[1]
+        )
+    ]
     assert len(tints) >= 6
     assert contrast(blend(ink, muted, paper), paper) >= 4.5
     assert contrast(link, paper) >= 4.5

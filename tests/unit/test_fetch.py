@@ -63,13 +63,39 @@ http+unix://%2Frun%2Fx.sock/ blob:http://127.0.0.1/ view-source:http://127.0.0.1
 /etc/passwd http:// https:// http://. http://.. http://.example.com/ http://-example.com/ http://exa_mple/ http://*/ http://[
 http://]/ http://[::1/ http://[]/ http://a..b.com/ http://example.com,127.0.0.1/ http://example.com;127.0.0.1/
 """
-HOSTILE = [*_TYPED.split(), "", "   ", "http://127.0.0.1\t.example.com/", "http://exam\nple.com/", "http://exa mple.com/",
-           "http://example.com\r\nHost: 127.0.0.1/", "http://\u202e127.0.0.1/", "http://example.com/\x00",
-           "http://" + "a" * 300 + ".com/", "http://example.com/" + "a" * 9_000, "http://\ud800.com/"]
+HOSTILE = [
+    *_TYPED.split(),
+    "",
+    "   ",
+    "http://127.0.0.1\t.example.com/",
+    "http://exam\nple.com/",
+    "http://exa mple.com/",
+    "http://example.com\r\nHost: 127.0.0.1/",
+    "http://\u202e127.0.0.1/",
+    "http://example.com/\x00",
+    "http://" + "a" * 300 + ".com/",
+    "http://example.com/" + "a" * 9_000,
+    "http://\ud800.com/",
+]
 
-PRIVATE_ANSWERS = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "::ffff:127.0.0.1", "fe80::1",
-                   "fe80::1%2", "fd00:ec2::254", "64:ff9b::7f00:1", "64:ff9b:1::1", "2002:7f00:1::", "0.0.0.0",
-                   "224.0.0.1", "168.63.129.16", "not an address"]
+PRIVATE_ANSWERS = [
+    "127.0.0.1",
+    "10.0.0.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "::1",
+    "::ffff:127.0.0.1",
+    "fe80::1",
+    "fe80::1%2",
+    "fd00:ec2::254",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::1",
+    "2002:7f00:1::",
+    "0.0.0.0",
+    "224.0.0.1",
+    "168.63.129.16",
+    "not an address",
+]
 
 
 class LocalGuard(Guard):
@@ -122,6 +148,7 @@ def answer(writer: asyncio.StreamWriter, body: bytes = b"", status: str = "200 O
 def always(body: bytes = b"", **fields: str) -> Handler:
     async def handle(path: str, _: dict[str, str], writer: asyncio.StreamWriter) -> None:
         answer(writer, body, **fields)
+
     return handle
 
 
@@ -198,8 +225,10 @@ async def test_every_disguise_of_an_ipv4_address_is_judged_as_that_address(addre
         assert is_public(ip_address(disguise)) == is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450::1",
-                                     "64:ff9b::808:808", "::ffff:8.8.8.8"])
+@pytest.mark.parametrize(
+    "address",
+    ["93.184.216.34", "8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450::1", "64:ff9b::808:808", "::ffff:8.8.8.8"],
+)
 async def test_public_addresses_are_public(address: str) -> None:
     assert is_public(ip_address(address))
 
@@ -226,22 +255,32 @@ async def get(handle: Handler, path: str = "/", limits: FetchLimits | None = Non
 
 
 async def test_an_answer_has_content_type_name_and_validators() -> None:
-    fetched = await get(always(b"<p>", Content_Type="Text/HTML; charset=\"UTF-8\"", ETag='"1"',
-                               Last_Modified="Mon, 23 Nov 2026 10:00:00 GMT"), "/a/b%20c.html?token=s#x")
+    fetched = await get(
+        always(
+            b"<p>", Content_Type='Text/HTML; charset="UTF-8"', ETag='"1"', Last_Modified="Mon, 23 Nov 2026 10:00:00 GMT"
+        ),
+        "/a/b%20c.html?token=s#x",
+    )
     assert (fetched.content, fetched.media_type, fetched.charset) == (b"<p>", "text/html", "utf-8")
     assert (fetched.filename, fetched.etag) == ("b c.html", '"1"')
     assert fetched.last_modified == "Mon, 23 Nov 2026 10:00:00 GMT"
 
 
-@pytest.mark.parametrize(("header", "name"), [
-    ('attachment; filename="report.pdf"', "report.pdf"),
-    ("attachment; filename*=UTF-8''na%C3%AFve%20%E2%82%AC.pdf", "naïve €.pdf"),
-    ('attachment; filename="../../etc/passwd"', "passwd"),
-    ('attachment; filename="..\\\\..\\\\boot.ini"', "boot.ini"),
-    ('attachment; filename="a\u202efdp.exe"'.encode().decode("latin-1"), "afdp.exe"),
-    ('attachment; filename=".."', "page"), ("attachment; filename*=nope''x", "x"),
-    ("attachment; filename*=UTF-8''%ff%00", "\ufffd"), ("\x01garbage;;=;", "page"), ("", "page"),
-])
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ('attachment; filename="report.pdf"', "report.pdf"),
+        ("attachment; filename*=UTF-8''na%C3%AFve%20%E2%82%AC.pdf", "naïve €.pdf"),
+        ('attachment; filename="../../etc/passwd"', "passwd"),
+        ('attachment; filename="..\\\\..\\\\boot.ini"', "boot.ini"),
+        ('attachment; filename="a\u202efdp.exe"'.encode().decode("latin-1"), "afdp.exe"),
+        ('attachment; filename=".."', "page"),
+        ("attachment; filename*=nope''x", "x"),
+        ("attachment; filename*=UTF-8''%ff%00", "\ufffd"),
+        ("\x01garbage;;=;", "page"),
+        ("", "page"),
+    ],
+)
 async def test_file_names_are_safe(header: str, name: str) -> None:
     fetched = await get(always(b"x", Content_Disposition=header), "/dir/page")
     assert fetched.filename == name
@@ -251,22 +290,35 @@ async def test_a_bare_host_gives_the_name() -> None:
     assert (await get(always(b"x"))).filename == "example.com"
 
 
-@pytest.mark.parametrize("encode", [
-    ("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes),
-    ("deflate", lambda data: zlib.compress(data, wbits=-15)),
-    ("gzip", lambda data: gzip.compress(data[:7]) + gzip.compress(data[7:])),
-    ("gzip", lambda data: gzip.compress(data) + b"\0" * 100),
-], ids=["gzip", "x-gzip", "zlib", "identity", "raw deflate", "two members", "padding"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        ("gzip", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("identity", bytes),
+        ("deflate", lambda data: zlib.compress(data, wbits=-15)),
+        ("gzip", lambda data: gzip.compress(data[:7]) + gzip.compress(data[7:])),
+        ("gzip", lambda data: gzip.compress(data) + b"\0" * 100),
+    ],
+    ids=["gzip", "x-gzip", "zlib", "identity", "raw deflate", "two members", "padding"],
+)
 async def test_encodings_are_undone(encode: tuple[str, Callable[[bytes], bytes]]) -> None:
     text = b"Attention is all you need. " * 5_000
     fetched = await get(always(encode[1](text), Content_Encoding=encode[0]))
     assert fetched.content == text
 
 
-@pytest.mark.parametrize(("encoding", "body", "words"), [
-    ("br", b"x", "not asked for"), ("zstd", b"x", "not asked for"), ("gzip, gzip", b"x", "not asked for"),
-    ("gzip", b"no gzip", "damaged"), ("gzip", gzip.compress(b"text" * 99)[:-20], "incomplete"),
-])
+@pytest.mark.parametrize(
+    ("encoding", "body", "words"),
+    [
+        ("br", b"x", "not asked for"),
+        ("zstd", b"x", "not asked for"),
+        ("gzip, gzip", b"x", "not asked for"),
+        ("gzip", b"no gzip", "damaged"),
+        ("gzip", gzip.compress(b"text" * 99)[:-20], "incomplete"),
+    ],
+)
 async def test_other_and_damaged_encodings_are_errors(encoding: str, body: bytes, words: str) -> None:
     with pytest.raises(FetchError, match=words):
         await get(always(body, Content_Encoding=encoding))
@@ -279,8 +331,13 @@ async def test_redirects_are_followed_up_to_the_limit_without_secrets_of_the_fir
     async def handle(path: str, fields: dict[str, str], writer: asyncio.StreamWriter) -> None:
         count = int(path.rpartition("/")[2])
         host = fields["host"].replace("example.com", "example.org")
-        answer(writer, b"end", *(() if count == 0 else ("302 Found",)), Set_Cookie="a=b",
-               **({"Location": f"http://{host}/{count - 1}"} if count else {}))
+        answer(
+            writer,
+            b"end",
+            *(() if count == 0 else ("302 Found",)),
+            Set_Cookie="a=b",
+            **({"Location": f"http://{host}/{count - 1}"} if count else {}),
+        )
 
     async with serving(handle) as (port, heads):
         fetcher = Fetcher(LocalGuard(port))
@@ -365,7 +422,8 @@ async def test_a_slow_server_ends_at_the_deadline(where: str) -> None:
     async def drip(path: str, fields: dict[str, str], writer: asyncio.StreamWriter) -> None:
         if where == "redirects":
             await asyncio.sleep(0.3)
-            return answer(writer, b"", "302 Found", Location="/")
+            answer(writer, b"", "302 Found", Location="/")
+            return
         writer.write(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if where == "body" else b"X: "))
         for _ in range(100):
             writer.write(b"x")
@@ -381,10 +439,18 @@ async def test_a_slow_server_ends_at_the_deadline(where: str) -> None:
 # --- failures say what happened -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "hint"), [
-    ("401 Unauthorized", "needs a login"), ("403 Forbidden", "needs a login"), ("404 Not Found", "check the address"),
-    ("429 Too Many", "wait a while"), ("503 Unavailable", "wait a while"), ("304 Not Modified", "check"),
-    ("418 I\xffm", "check")])
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        ("401 Unauthorized", "needs a login"),
+        ("403 Forbidden", "needs a login"),
+        ("404 Not Found", "check the address"),
+        ("429 Too Many", "wait a while"),
+        ("503 Unavailable", "wait a while"),
+        ("304 Not Modified", "check"),
+        ("418 I\xffm", "check"),
+    ],
+)
 async def test_a_bad_status_names_the_url_and_a_way_on(status: str, hint: str) -> None:
     with pytest.raises(FetchError) as caught:
         await get(always(status=status), "/page?token=secret")
@@ -417,12 +483,20 @@ async def test_network_failures_are_explained() -> None:
             await Fetcher(LocalGuard(port)).get(f"https://example.com:{port}/")
 
 
-@pytest.mark.parametrize("raw", [
-    b"", b"\x00\xff" * 50, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", b"HTTP/1.1 banana\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000,
-    b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\nContent-Length: 0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
-], ids=["nothing", "garbage", "cut", "bad status", "bad chunk", "many headers", "bad location", "long header"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x00\xff" * 50,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 banana\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000,
+        b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+    ],
+    ids=["nothing", "garbage", "cut", "bad status", "bad chunk", "many headers", "bad location", "long header"],
+)
 async def test_broken_servers_give_errors_of_ours(raw: bytes) -> None:
     async def handle(path: str, _: dict[str, str], writer: asyncio.StreamWriter) -> None:
         writer.write(raw)

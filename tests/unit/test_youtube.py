@@ -26,32 +26,69 @@ URL = f"https://www.youtube.com/watch?v={ID}"
 # --- addresses ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("url", [
-    URL, f"http://youtube.com/watch?v={ID}", f"https://m.youtube.com/watch?v={ID}&t=42s", f"  {URL}\n",
-    f"https://www.youtube.com/watch?app=desktop&feature=share&v={ID}&list=PL123&index=2", f"{URL}#t=10",
-    f"https://music.youtube.com/watch?v={ID}&list=RD", f"https://youtu.be/{ID}", f"https://youtu.be/{ID}?si=x&t=1",
-    f"https://www.youtube.com/shorts/{ID}", f"https://youtube.com/shorts/{ID}?feature=share",
-    f"https://www.youtube.com/live/{ID}?si=x", f"https://www.youtube.com/embed/{ID}?rel=0&start=3",
-    f"https://www.youtube-nocookie.com/embed/{ID}", f"https://www.youtube.com/v/{ID}?version=3",
-    f"https://www.youtube.com/e/{ID}", f"https://www.youtube.com/watch/{ID}", f"HTTPS://WWW.YOUTUBE.COM/watch?v={ID}",
-    f"youtu.be/{ID}", f"www.youtube.com/watch?v={ID}", f"youtube.com/shorts/{ID}/", f"https://www.youtube.com./watch?v={ID}",
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        f"http://youtube.com/watch?v={ID}",
+        f"https://m.youtube.com/watch?v={ID}&t=42s",
+        f"  {URL}\n",
+        f"https://www.youtube.com/watch?app=desktop&feature=share&v={ID}&list=PL123&index=2",
+        f"{URL}#t=10",
+        f"https://music.youtube.com/watch?v={ID}&list=RD",
+        f"https://youtu.be/{ID}",
+        f"https://youtu.be/{ID}?si=x&t=1",
+        f"https://www.youtube.com/shorts/{ID}",
+        f"https://youtube.com/shorts/{ID}?feature=share",
+        f"https://www.youtube.com/live/{ID}?si=x",
+        f"https://www.youtube.com/embed/{ID}?rel=0&start=3",
+        f"https://www.youtube-nocookie.com/embed/{ID}",
+        f"https://www.youtube.com/v/{ID}?version=3",
+        f"https://www.youtube.com/e/{ID}",
+        f"https://www.youtube.com/watch/{ID}",
+        f"HTTPS://WWW.YOUTUBE.COM/watch?v={ID}",
+        f"youtu.be/{ID}",
+        f"www.youtube.com/watch?v={ID}",
+        f"youtube.com/shorts/{ID}/",
+        f"https://www.youtube.com./watch?v={ID}",
+    ],
+)
 def test_every_form_of_address_gives_the_id(url: str) -> None:
     assert video_id(url) == ID
 
 
-@pytest.mark.parametrize("url", [
-    "", "https://www.youtube.com/", "https://www.youtube.com/watch", "https://www.youtube.com/watch?v=",
-    "https://www.youtube.com/watch?v=short", f"https://www.youtube.com/watch?v={ID}x", "https://youtu.be/",
-    "https://www.youtube.com/@channel", "https://www.youtube.com/playlist?list=PLdQw4w9WgXc",
-    "https://www.youtube.com/embed/videoseries?list=PL1", "https://www.youtube.com/embed/live_stream?channel=x",
-    f"https://www.youtube.com/results?search_query={ID}", f"https://youtube.com.evil.org/watch?v={ID}",
-    f"https://evil.org/watch?v={ID}", f"https://evilyoutube.com/watch?v={ID}", f"https://evil.org/youtu.be/{ID}",
-    f"https://www.youtube.com@evil.org/watch?v={ID}", f"https://user@www.youtube.com/watch?v={ID}",
-    f"https://www.youtube.com:8080/watch?v={ID}", f"ftp://youtube.com/watch?v={ID}", f"javascript://youtu.be/{ID}",
-    "https://www.youtube.com/watch?v=../../../etc", "https://www.youtube.com/watch?v=dQw4w9WgXc%0a", ID,
-    "https://[::1/watch", "https://www.youtube.com:port/watch", "https://youtu.be/dQw4w9WgXc;",
-])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "https://www.youtube.com/",
+        "https://www.youtube.com/watch",
+        "https://www.youtube.com/watch?v=",
+        "https://www.youtube.com/watch?v=short",
+        f"https://www.youtube.com/watch?v={ID}x",
+        "https://youtu.be/",
+        "https://www.youtube.com/@channel",
+        "https://www.youtube.com/playlist?list=PLdQw4w9WgXc",
+        "https://www.youtube.com/embed/videoseries?list=PL1",
+        "https://www.youtube.com/embed/live_stream?channel=x",
+        f"https://www.youtube.com/results?search_query={ID}",
+        f"https://youtube.com.evil.org/watch?v={ID}",
+        f"https://evil.org/watch?v={ID}",
+        f"https://evilyoutube.com/watch?v={ID}",
+        f"https://evil.org/youtu.be/{ID}",
+        f"https://www.youtube.com@evil.org/watch?v={ID}",
+        f"https://user@www.youtube.com/watch?v={ID}",
+        f"https://www.youtube.com:8080/watch?v={ID}",
+        f"ftp://youtube.com/watch?v={ID}",
+        f"javascript://youtu.be/{ID}",
+        "https://www.youtube.com/watch?v=../../../etc",
+        "https://www.youtube.com/watch?v=dQw4w9WgXc%0a",
+        ID,
+        "https://[::1/watch",
+        "https://www.youtube.com:port/watch",
+        "https://youtu.be/dQw4w9WgXc;",
+    ],
+)
 def test_everything_else_gives_none(url: str) -> None:
     assert video_id(url) is None
 
@@ -86,13 +123,21 @@ class Tube:
         track = {"baseUrl": url, "languageCode": code, "name": {"runs": [{"text": code}]}, "isTranslatable": True}
         renderer = self.player.setdefault("captions", {}).setdefault("playerCaptionsTracklistRenderer", {})
         renderer.setdefault("captionTracks", []).append(track | ({"kind": "asr"} if automatic else {}))
-        self.files[name] = text or json.dumps({"wireMagic": "pb3", "events": [
-            {"tStartMs": 0, "dDurationMs": 9000, "id": 1, "wpWinPosId": 1},
-            {"tStartMs": 1200, "dDurationMs": 3000,
-             "segs": [{"utf8": "Words in"}, {"utf8": f" {name}\n", "tOffsetMs": 5}]},
-            {"tStartMs": 4200, "aAppend": 1, "segs": [{"utf8": "\n"}]},
-            {"tStartMs": 65500, "segs": [{"utf8": "second   line"}]},
-        ]})
+        self.files[name] = text or json.dumps(
+            {
+                "wireMagic": "pb3",
+                "events": [
+                    {"tStartMs": 0, "dDurationMs": 9000, "id": 1, "wpWinPosId": 1},
+                    {
+                        "tStartMs": 1200,
+                        "dDurationMs": 3000,
+                        "segs": [{"utf8": "Words in"}, {"utf8": f" {name}\n", "tOffsetMs": 5}],
+                    },
+                    {"tStartMs": 4200, "aAppend": 1, "segs": [{"utf8": "\n"}]},
+                    {"tStartMs": 65500, "segs": [{"utf8": "second   line"}]},
+                ],
+            }
+        )
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -146,10 +191,18 @@ async def test_captions_become_cues_with_seconds(monkeypatch: pytest.MonkeyPatch
         place.track("en")
         reading = await fetch_transcript(f"https://youtu.be/{ID}?t=3", fetcher=fetcher)
     assert reading.title == "Attention, explained"
-    assert [(block.kind, block.place.seconds, reading.text[block.start:block.end]) for block in reading.blocks] == [
-        ("cue", 1.2, "Words in en"), ("cue", 65.5, "second line")]
-    assert reading.metadata == {"url": URL, "video_id": ID, "author": "A. Lecturer", "duration_seconds": "99",
-                                "language": "en", "captions": "manual"}
+    assert [(block.kind, block.place.seconds, reading.text[block.start : block.end]) for block in reading.blocks] == [
+        ("cue", 1.2, "Words in en"),
+        ("cue", 65.5, "second line"),
+    ]
+    assert reading.metadata == {
+        "url": URL,
+        "video_id": ID,
+        "author": "A. Lecturer",
+        "duration_seconds": "99",
+        "language": "en",
+        "captions": "manual",
+    }
 
 
 @pytest.mark.asyncio
@@ -166,14 +219,24 @@ async def test_the_three_requests_are_those_that_youtube_expects(monkeypatch: py
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("tracks", "languages", "chosen"), [
-    (["de", "en-asr", "en"], ("en",), "en"), (["de", "en-asr"], ("en",), "en-asr"), (["fr-asr", "de"], ("en",), "de"),
-    (["ja-asr"], ("en",), "ja-asr"), (["en-asr", "en-GB"], ("en",), "en-GB"), (["en", "de"], ("de", "en"), "de"),
-    (["en", "de-asr"], ("de", "en"), "en"), (["en-asr", "de-asr"], ("de", "en"), "de-asr"), (["de", "fr"], (), "de"),
-    (["pt-BR", "pt-PT"], ("pt-PT",), "pt-PT"),
-])
-async def test_the_best_track_is_chosen(monkeypatch: pytest.MonkeyPatch, tracks: list[str], languages: tuple[str, ...],
-                                        chosen: str) -> None:
+@pytest.mark.parametrize(
+    ("tracks", "languages", "chosen"),
+    [
+        (["de", "en-asr", "en"], ("en",), "en"),
+        (["de", "en-asr"], ("en",), "en-asr"),
+        (["fr-asr", "de"], ("en",), "de"),
+        (["ja-asr"], ("en",), "ja-asr"),
+        (["en-asr", "en-GB"], ("en",), "en-GB"),
+        (["en", "de"], ("de", "en"), "de"),
+        (["en", "de-asr"], ("de", "en"), "en"),
+        (["en-asr", "de-asr"], ("de", "en"), "de-asr"),
+        (["de", "fr"], (), "de"),
+        (["pt-BR", "pt-PT"], ("pt-PT",), "pt-PT"),
+    ],
+)
+async def test_the_best_track_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, tracks: list[str], languages: tuple[str, ...], chosen: str
+) -> None:
     async with tube(monkeypatch) as (place, fetcher):
         for name in tracks:
             place.track(name.removesuffix("-asr"), automatic=name.endswith("-asr"))
@@ -184,12 +247,20 @@ async def test_the_best_track_is_chosen(monkeypatch: pytest.MonkeyPatch, tracks:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("xml", [
-    ('<?xml version="1.0"?><transcript><text start="1.5" dur="2">it&amp;#39;s &lt;b&gt;fine&lt;/b&gt;</text>'
-    '<text start="3"/></transcript>'),
-    ('<timedtext format="3"><head/><body><p t="1500" d="2"><s>it\'s</s><s t="9"> fine</s></p><p t="3000">\n</p>'
-    "</body></timedtext>"),
-], ids=["classic", "srv3"])
+@pytest.mark.parametrize(
+    "xml",
+    [
+        (
+            '<?xml version="1.0"?><transcript><text start="1.5" dur="2">it&amp;#39;s &lt;b&gt;fine&lt;/b&gt;</text>'
+            '<text start="3"/></transcript>'
+        ),
+        (
+            '<timedtext format="3"><head/><body><p t="1500" d="2"><s>it\'s</s><s t="9"> fine</s></p><p t="3000">\n</p>'
+            "</body></timedtext>"
+        ),
+    ],
+    ids=["classic", "srv3"],
+)
 async def test_older_forms_of_captions_are_read_too(monkeypatch: pytest.MonkeyPatch, xml: str) -> None:
     async with tube(monkeypatch) as (place, fetcher):
         place.track("en", xml)
@@ -202,18 +273,38 @@ async def test_older_forms_of_captions_are_read_too(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("status", "words", "hint"), [
-    ({"status": "ERROR", "reason": "This video is unavailable"}, "This video is unavailable", "check that it plays"),
-    ({"status": "LOGIN_REQUIRED", "reason": "This is a private video. Please sign in."}, "private", "it is private"),
-    ({"status": "LOGIN_REQUIRED", "reason": "Sign in to confirm your age"}, "age", "restricted by age"),
-    ({"status": "AGE_VERIFICATION_REQUIRED"}, "AGE_VERIFICATION_REQUIRED", "restricted by age"),
-    ({"status": "LOGIN_REQUIRED", "reason": "This video may be inappropriate for some users."}, "inappropriate", "age"),
-    ({"status": "LOGIN_REQUIRED", "reason": "Sign in to confirm you\u2019re not a bot"}, "bot", "this network"),
-    ({"status": "UNPLAYABLE", "reason": "Join this channel to get access\n\x00"}, "Join this channel", "check that"),
-    ({"status": "LIVE_STREAM_OFFLINE", "reason": "Premieres in 2 hours"}, "Premieres", "check that"),
-])
-async def test_a_video_that_cannot_be_seen_says_why(monkeypatch: pytest.MonkeyPatch, status: dict[str, str], words: str,
-                                                    hint: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "words", "hint"),
+    [
+        (
+            {"status": "ERROR", "reason": "This video is unavailable"},
+            "This video is unavailable",
+            "check that it plays",
+        ),
+        (
+            {"status": "LOGIN_REQUIRED", "reason": "This is a private video. Please sign in."},
+            "private",
+            "it is private",
+        ),
+        ({"status": "LOGIN_REQUIRED", "reason": "Sign in to confirm your age"}, "age", "restricted by age"),
+        ({"status": "AGE_VERIFICATION_REQUIRED"}, "AGE_VERIFICATION_REQUIRED", "restricted by age"),
+        (
+            {"status": "LOGIN_REQUIRED", "reason": "This video may be inappropriate for some users."},
+            "inappropriate",
+            "age",
+        ),
+        ({"status": "LOGIN_REQUIRED", "reason": "Sign in to confirm you\u2019re not a bot"}, "bot", "this network"),
+        (
+            {"status": "UNPLAYABLE", "reason": "Join this channel to get access\n\x00"},
+            "Join this channel",
+            "check that",
+        ),
+        ({"status": "LIVE_STREAM_OFFLINE", "reason": "Premieres in 2 hours"}, "Premieres", "check that"),
+    ],
+)
+async def test_a_video_that_cannot_be_seen_says_why(
+    monkeypatch: pytest.MonkeyPatch, status: dict[str, str], words: str, hint: str
+) -> None:
     async with tube(monkeypatch) as (place, fetcher):
         place.player["playabilityStatus"] = status
         with pytest.raises(FetchError, match=words) as caught:
@@ -224,10 +315,18 @@ async def test_a_video_that_cannot_be_seen_says_why(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("captions", [None, {}, {"playerCaptionsTracklistRenderer": {}}, [],
-                                      {"playerCaptionsTracklistRenderer": {"captionTracks": []}},
-                                      {"playerCaptionsTracklistRenderer": {"captionTracks": 7}},
-                                      {"playerCaptionsTracklistRenderer": {"captionTracks": [7, {"baseUrl": None}]}}])
+@pytest.mark.parametrize(
+    "captions",
+    [
+        None,
+        {},
+        {"playerCaptionsTracklistRenderer": {}},
+        [],
+        {"playerCaptionsTracklistRenderer": {"captionTracks": []}},
+        {"playerCaptionsTracklistRenderer": {"captionTracks": 7}},
+        {"playerCaptionsTracklistRenderer": {"captionTracks": [7, {"baseUrl": None}]}},
+    ],
+)
 async def test_no_captions_is_no_text_with_a_way_on(monkeypatch: pytest.MonkeyPatch, captions: object) -> None:
     async with tube(monkeypatch) as (place, fetcher):
         place.player["captions"] = captions
@@ -237,16 +336,25 @@ async def test_no_captions_is_no_text_with_a_way_on(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("text", "kind"), [
-    ('{"events": [{"tStartMs": NaN, "segs": [{"utf8": "x"}]}]}', SourceHasNoText),
-    ('{"events": [{"tStartMs": 1' + "0" * 400 + ', "segs": [{"utf8": "x"}]}]}', FetchError),
-    ("<timedtext><body><p>x</p></body></timedtext>", FetchError),
-    (" ", FetchError), ("<html>blocked", FetchError), ("{", FetchError), ("[1]", FetchError),
-    ('{"events": [{"tStartMs": "x", "segs": []}]}', FetchError), ('{"events": 5}', FetchError),
-    ('<!DOCTYPE a [<!ENTITY b "c">]><transcript><text start="1">&b;</text></transcript>', FetchError),
-    ('<transcript><text start="soon">x</text></transcript>', FetchError), ('{"events": []}', SourceHasNoText),
-    ("<transcript/>", SourceHasNoText), ("[" * 100_000, FetchError),
-])
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"events": [{"tStartMs": NaN, "segs": [{"utf8": "x"}]}]}', SourceHasNoText),
+        ('{"events": [{"tStartMs": 1' + "0" * 400 + ', "segs": [{"utf8": "x"}]}]}', FetchError),
+        ("<timedtext><body><p>x</p></body></timedtext>", FetchError),
+        (" ", FetchError),
+        ("<html>blocked", FetchError),
+        ("{", FetchError),
+        ("[1]", FetchError),
+        ('{"events": [{"tStartMs": "x", "segs": []}]}', FetchError),
+        ('{"events": 5}', FetchError),
+        ('<!DOCTYPE a [<!ENTITY b "c">]><transcript><text start="1">&b;</text></transcript>', FetchError),
+        ('<transcript><text start="soon">x</text></transcript>', FetchError),
+        ('{"events": []}', SourceHasNoText),
+        ("<transcript/>", SourceHasNoText),
+        ("[" * 100_000, FetchError),
+    ],
+)
 async def test_strange_captions_are_errors_of_ours(monkeypatch: pytest.MonkeyPatch, text: str, kind: type) -> None:
     async with tube(monkeypatch) as (place, fetcher):
         place.track("en", text)
@@ -255,12 +363,19 @@ async def test_strange_captions_are_errors_of_ours(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("change", "hint"), [
-    ({"page": '<div class="g-recaptcha">'}, "this network"), ({"page": "nothing"}, "newer version"),
-    ({"player": "[]"}, "newer version"), ({"player": "<html>"}, "try again"), ({"status": "429 Too Many"}, "wait"),
-])
-async def test_youtube_refusing_or_changing_is_explained(monkeypatch: pytest.MonkeyPatch, change: dict[str, str],
-                                                         hint: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"page": '<div class="g-recaptcha">'}, "this network"),
+        ({"page": "nothing"}, "newer version"),
+        ({"player": "[]"}, "newer version"),
+        ({"player": "<html>"}, "try again"),
+        ({"status": "429 Too Many"}, "wait"),
+    ],
+)
+async def test_youtube_refusing_or_changing_is_explained(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, str], hint: str
+) -> None:
     async with tube(monkeypatch) as (place, fetcher):
         vars(place).update(change)
         with pytest.raises(FetchError) as caught:
@@ -269,8 +384,18 @@ async def test_youtube_refusing_or_changing_is_explained(monkeypatch: pytest.Mon
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("base", ["http://127.0.0.1:6379/", "https://evil.org/timedtext", "file:///etc/passwd",
-                                  "https://www.youtube.com@evil.org/", "/api/timedtext", "https://[", "http://www.youtube.com/x"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        "http://127.0.0.1:6379/",
+        "https://evil.org/timedtext",
+        "file:///etc/passwd",
+        "https://www.youtube.com@evil.org/",
+        "/api/timedtext",
+        "https://[",
+        "http://www.youtube.com/x",
+    ],
+)
 async def test_captions_come_from_youtube_only(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     async with tube(monkeypatch) as (place, fetcher):
         place.track("en", base=base)

@@ -37,13 +37,14 @@ def read_encrypted_office(source: RawSource) -> Reading:
     try:
         file = msoffcrypto.OfficeFile(io.BytesIO(source.content))
         file.load_key(password=source.password, verify_password=True)
-        file.decrypt(plain)
     except (InvalidKeyError, DecryptionError) as error:
-        raise SourceEncrypted(
-            f"{source.name!r} is encrypted: its password was wrong", source=source.name
-        ) from error
+        raise SourceEncrypted(f"{source.name!r} is encrypted: its password was wrong") from error
     except (FileFormatError, ParseError) as error:
         raise SourceBroken(f"{source.name!r} is damaged: its encryption cannot be read ({error})") from error
+    try:
+        file.decrypt(plain)
+    except (InvalidKeyError, DecryptionError) as error:  # the password was right
+        raise SourceBroken(f"{source.name!r} is damaged: what is encrypted in it cannot be read") from error
     from sbf_kernel.readers import read
 
     return read(plain.getvalue(), name=source.name)

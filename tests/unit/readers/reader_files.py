@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import struct
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 RELATION = 'xmlns="http://schemas.openxmlformats.org/package/2006/relationships"'
+TYPES = 'xmlns="http://schemas.openxmlformats.org/package/2006/content-types"'
 DRAWING = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
 SLIDE = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
 SHEET = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
@@ -40,6 +43,7 @@ def docx(body: str, **parts: str) -> bytes:
     """Return a DOCX whose body is the given XML; ``styles=…``, ``footnotes=…``, ``comments=…`` add parts."""
     return zipped(
         {
+            "[Content_Types].xml": f"<Types {TYPES}/>",
             "_rels/.rels": relations({"r1": ("officeDocument", "word/document.xml")}),
             "word/document.xml": f"<w:document {WORD} {MATH}><w:body>{body}</w:body></w:document>",
             "word/_rels/document.xml.rels": relations({f"r{kind}": (kind, f"{kind}.xml") for kind in parts}),
@@ -166,6 +170,41 @@ def pdf(pages: list[list[tuple[float, float, float, str]]], *, font: str = "Helv
     out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     out += b"".join(b"%010d 00000 n \n" % place for place in places)
     return bytes(out + b"trailer<</Size %d/Root 1 0 R>>startxref\n%d\n%%%%EOF" % (len(objects) + 1, start))
+
+
+def ole(streams: dict[str, bytes]) -> bytes:
+    """Return an OLE container ([MS-CFB], version 3); paths have at most one folder, streams are padded to 4 kB."""
+    folders = sorted({path.split("/")[0] for path in streams if "/" in path})
+    entries: list[tuple[str, int, list[str], bytes]] = [
+        ("Root Entry", 5, [p for p in streams if "/" not in p] + folders, b"")
+    ]
+    entries += [(folder, 1, [path for path in streams if path.startswith(folder + "/")], b"") for folder in folders]
+    entries += [
+        (path, 2, [], content.ljust(4096, b" " if len(content) % 2 else b"\0")) for path, content in streams.items()
+    ]
+    number = {entry[0]: place for place, entry in enumerate(entries)}
+    following = {one: two for _, _, children, _ in entries for one, two in itertools.pairwise(children)}
+    directory_sectors = -(-len(entries) // 4)
+    fat = [0xFFFFFFFD, *range(2, directory_sectors + 1), 0xFFFFFFFE]
+    data, directory = bytearray(), bytearray()
+    for path, kind, children, content in entries:
+        start = len(fat) if content else 0xFFFFFFFE
+        count = -(-len(content) // 512)
+        if count:
+            fat += [*range(start + 1, start + count), 0xFFFFFFFE]
+            data += content.ljust(count * 512, b"\0")
+        name = path.split("/")[-1].encode("utf-16-le")
+        right = number[following[path]] if path in following else 0xFFFFFFFF
+        child = number[children[0]] if children else 0xFFFFFFFF
+        directory += name.ljust(64, b"\0") + struct.pack("<HBBIII", len(name) + 2, kind, 1, 0xFFFFFFFF, right, child)
+        directory += bytes(36) + struct.pack("<IQ", start, len(content))
+    empty = bytes(68) + b"\xff" * 12 + bytes(48)
+    directory += empty * (directory_sectors * 4 - len(entries))
+    fat += [0xFFFFFFFF] * (128 - len(fat))
+    assert len(fat) == 128
+    header = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16) + struct.pack("<HHHHH6x", 62, 3, 0xFFFE, 9, 6)
+    header += struct.pack("<IIIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0, 0) + b"\xff" * 432
+    return header + struct.pack("<128I", *fat) + bytes(directory) + bytes(data)
 
 
 def blocks(reading: Reading) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from email.message import EmailMessage
 
 import pytest
@@ -15,6 +16,7 @@ from reader_files import (
     docx,
     epub,
     odf,
+    ole,
     paragraph,
     pdf,
     pptx,
@@ -291,3 +293,101 @@ def test_damaged_containers_are_broken() -> None:
     with pytest.raises(SourceBroken):
         read(zipped({"word/document.xml": "<w:document"}), name="a.docx")
     assert pdf([])
+
+
+def test_office_files_under_a_password() -> None:
+    import io
+
+    from msoffcrypto.format.ooxml import OOXMLFile
+
+    target = io.BytesIO()
+    OOXMLFile(io.BytesIO(docx("".join(paragraph(f"Secret words {n * 7919}") for n in range(3000))))).encrypt(
+        "key", target
+    )
+    content = target.getvalue()
+    with pytest.raises(SourceEncrypted, match="needs a password"):
+        read(content, name="a.docx")
+    with pytest.raises(SourceEncrypted, match="was wrong"):
+        read(content, name="a.docx", password="guess")
+    assert read(content, name="a.docx", password="key").text.startswith("Secret words 0\n")
+
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000)
+
+
+@pytest.mark.parametrize("stream", ["Workbook", "__substg1.0_0037001F", "EncryptedPackage"])
+def test_damaged_old_office_files_are_broken(stream: str) -> None:
+    with pytest.raises(SourceBroken):
+        read(OLE + stream.encode("utf-16-le"), name="a", password="x")
+
+
+def test_values_of_old_workbooks() -> None:
+    from datetime import date, datetime, time
+
+    from sbf_kernel.readers.workbooks import value_text
+
+    values = [None, "", True, 3.0, 0.1 + 0.2, 1e20, float("nan"), "x", 7, date(2020, 1, 2), time(9, 30)]
+    assert [value_text(value) for value in values] == [
+        "", "", "TRUE", "3", "0.3", "1e+20", "nan", "x", "7", "2020-01-02", "09:30:00",
+    ]  # fmt: skip
+    assert value_text(datetime(2020, 1, 2)) == "2020-01-02"  # noqa: DTZ001
+    assert value_text(datetime(2020, 1, 2, 3, 4, 5)) == "2020-01-02 03:04:05"  # noqa: DTZ001
+
+
+def test_outlook_messages() -> None:
+    def wide(text: str) -> bytes:
+        return text.encode("utf-16-le").ljust(4100, b"\0")
+
+    content = ole(
+        {
+            "__substg1.0_0037001F": wide("Größe"),
+            "__substg1.0_0C1A001F": wide("Ada"),
+            "__substg1.0_0C1F001F": wide("ada@x.y"),
+            "__substg1.0_0E04001E": "Bób".encode("cp1252").ljust(4101, b"\0"),
+            "__substg1.0_1000001F": wide("Plain body."),
+            "__attach_version1.0_#00000000/__substg1.0_3707001F": wide("notes.txt"),
+            "__attach_version1.0_#00000000/__substg1.0_37010102": b"Attached words.".ljust(4101),
+        }
+    )
+    reading = read(content, name="a.msg")
+    assert [text for _, text in blocks(reading)] == [
+        "Größe",
+        "From: Ada <ada@x.y>\nTo: Bób",
+        "Plain body.",
+        "Attachment: notes.txt",
+        "Attached words.",
+    ]
+    assert reading.title == "Größe"
+
+
+@pytest.mark.parametrize(
+    ("tag", "body"),
+    [
+        ("10130102", b"<html><meta charset=utf-8><p>words in it</p></html>".ljust(4200)),
+        ("10090102", b"\0\0\0\0" + (26).to_bytes(4, "little") + b"MELA\0\0\0\0" + b"{\\rtf1\\ansi words in it}".ljust(4200)),
+    ],
+)  # fmt: skip
+def test_outlook_bodies_in_html_and_rtf(tag: str, body: bytes) -> None:
+    content = ole({"__substg1.0_0037001F": "x".encode("utf-16-le").ljust(4100, b"\0"), f"__substg1.0_{tag}": body})
+    assert "words in it" in read(content, name="a.msg").text
+
+
+def test_xls() -> None:
+    def record(kind: int, content: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(content)) + content
+
+    def label(row: int, column: int, text: str) -> bytes:
+        return record(0x0204, struct.pack("<HHHHB", row, column, 0, len(text), 0) + text.encode("latin-1"))
+
+    def number(row: int, column: int, value: float) -> bytes:
+        return record(0x0203, struct.pack("<HHHd", row, column, 0, value))
+
+    start = record(0x0809, struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0)) + record(0x0042, struct.pack("<H", 1200))
+    sheet = record(0x0809, struct.pack("<HHHHII", 0x0600, 16, 0, 0, 0, 0)) + label(0, 0, "Name") + label(0, 1, "Value")
+    sheet += label(2, 0, "Größe") + number(2, 1, 12.5) + record(0x000A, b"")
+    bound = record(0x0085, struct.pack("<IHBB", 0, 0, 4, 0) + b"Data")
+    place = len(start) + len(bound) + 4
+    globals_ = start + record(0x0085, struct.pack("<IHBB", place, 0, 4, 0) + b"Data") + record(0x000A, b"")
+    reading = read(ole({"Workbook": (globals_ + sheet).ljust(4200, b"\0")}), name="a.xls")
+    assert blocks(reading) == [("heading", "Data"), ("table", "Name | Value"), ("table", "Größe | 12.5")]
+    assert (reading.blocks[2].place.sheet, reading.blocks[2].place.row) == ("Data", 3)

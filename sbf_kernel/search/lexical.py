@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 EXACT_CHUNKS = 4_000
 """Scopes up to this size are scored whole; measured break-even with the candidate path."""
-POSTINGS_BUDGET = 10_000
+SCAN_GAIN = 2.0
+"""Chunks of a scope that are scored in the time in which one candidate is looked up and scored."""
+POSTINGS_BUDGET = 5_000
 """Chunks that whole posting lists may bring in."""
-IMPACT_BUDGET = 20_000
+IMPACT_BUDGET = 8_000
 """Chunks that high-impact postings may bring in."""
+PAIR_BUDGET = 4_000
+"""Chunks in which two frequent terms may meet."""
 MAX_LANGUAGES = 4
 """Languages in which a query is stemmed: the most frequent ones of the collection."""
 _HIGH = 1 << sparse.TERM_BITS
@@ -36,9 +40,13 @@ class CandidatePlan:
 
     keys: tuple[int, ...]
     pairs: tuple[tuple[int, int], ...]
+    chunks: float
+    """Chunks that will come in, estimated."""
 
 
-def plan_candidates(weights: Mapping[int, float], frequencies: Mapping[int, int], widen: float = 1.0) -> CandidatePlan:
+def plan_candidates(
+    weights: Mapping[int, float], frequencies: Mapping[int, int], total: int, widen: float = 1.0
+) -> CandidatePlan:
     """Choose candidate keys within the budgets.
 
     Parameters
@@ -47,6 +55,8 @@ def plan_candidates(weights: Mapping[int, float], frequencies: Mapping[int, int]
         Query weight by term id; terms that occur nowhere are absent.
     frequencies
         Chunks per key, for terms and for their high-impact keys.
+    total
+        Chunks in the collection.
     widen
         Factor on the budgets, for scopes that hold only a part of the collection.
     """
@@ -54,13 +64,20 @@ def plan_candidates(weights: Mapping[int, float], frequencies: Mapping[int, int]
     running = accumulate(frequencies.get(term, 0) for term in by_rarity)
     whole = max(1, sum(spent <= POSTINGS_BUDGET * widen for spent in running))
     keys, rest = by_rarity[:whole], by_rarity[whole:]
-    spent = 0.0
+    impact = 0.0
     for term in rest:
         count = frequencies.get(term + _HIGH, 0)
-        if count and spent + count <= IMPACT_BUDGET * widen:
-            spent += count
+        if count and impact + count <= IMPACT_BUDGET * widen:
+            impact += count
             keys.append(term + _HIGH)
-    return CandidatePlan(tuple(keys), tuple(combinations(rest[:3], 2)))
+    pairs, meeting = [], 0.0
+    for pair in combinations(rest[:3], 2):
+        count = frequencies[pair[0]] * frequencies[pair[1]] / max(1, total)  # as if words were independent
+        if meeting + count <= PAIR_BUDGET * widen:
+            meeting += count
+            pairs.append(pair)
+    found = sum(frequencies.get(key, 0) for key in keys) + meeting
+    return CandidatePlan(tuple(keys), tuple(pairs), found)
 
 
 def languages_of(scope: ranking.ScopeFilter) -> list[str]:
@@ -72,15 +89,29 @@ async def rank(
     connection: AsyncConnection, user_id: str, scope: ranking.ScopeFilter, query: str, limit: int
 ) -> list[ranking.Candidate]:
     """Return the best chunks of the scope by BM25, best first; only chunks with a matching word."""
-    total = sum(chunks for _, chunks in scope.languages)
-    counts = sparse.encode_query(query, languages_of(scope))
-    frequencies = await ranking.document_frequencies(connection, user_id, [*counts, *(term + _HIGH for term in counts)])
-    weights = {
-        term: count * sparse.idf(frequencies[term], total) for term, count in counts.items() if term in frequencies
-    }
+    weights, frequencies = await weigh(connection, user_id, scope, query)
     if not weights:
         return []
     if scope.chunks <= EXACT_CHUNKS:
         return await ranking.lexical_exact(connection, user_id, scope, weights, limit)
-    plan = plan_candidates(weights, frequencies, widen=max(1.0, total / max(1, scope.chunks)))
+    total = _total(scope)
+    plan = plan_candidates(weights, frequencies, total, widen=max(1.0, total / scope.chunks))
+    if scope.chunks <= plan.chunks * SCAN_GAIN:
+        return await ranking.lexical_exact(connection, user_id, scope, weights, limit)
     return await ranking.lexical_candidates(connection, scope, weights, plan.keys, plan.pairs, limit)
+
+
+async def weigh(
+    connection: AsyncConnection, user_id: str, scope: ranking.ScopeFilter, query: str
+) -> tuple[dict[int, float], dict[int, int]]:
+    """Return the weight of each term of the query that occurs at all, and the frequencies of keys."""
+    counts = sparse.encode_query(query, languages_of(scope))
+    keys = [*counts, *(term + _HIGH for term in counts)]
+    frequencies = await ranking.document_frequencies(connection, user_id, keys)
+    total = _total(scope)
+    weights = {term: n * sparse.idf(frequencies[term], total) for term, n in counts.items() if term in frequencies}
+    return weights, frequencies
+
+
+def _total(scope: ranking.ScopeFilter) -> int:
+    return sum(chunks for _, chunks in scope.languages)

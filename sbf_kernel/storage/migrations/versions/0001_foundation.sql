@@ -223,15 +223,12 @@ create function sbf.lexical_candidates(
   set search_path = sbf, public, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 begin
   return query
-    with candidates as materialized (
-      select l.chunk_id, l.source_id, l.language, l.terms from sbf.lexical l
-      where (l.keys && any_keys or l.keys @> pair1 or l.keys @> pair2 or l.keys @> pair3)
-        and l.user_id = current_setting('sbf.user_id')
-    )
-    select c.chunk_id, c.source_id, -(c.terms <#> query), c.language from candidates c
-    where (in_sources is null or c.source_id = any(in_sources))
-      and (not_sources is null or c.source_id <> all(not_sources))
-      and (in_notebooks is null or c.source_id in (
+    select l.chunk_id, l.source_id, -(l.terms <#> query), l.language from sbf.lexical l
+    where (l.keys && any_keys or l.keys @> pair1 or l.keys @> pair2 or l.keys @> pair3)
+      and l.user_id = current_setting('sbf.user_id')
+      and (in_sources is null or l.source_id = any(in_sources))
+      and (not_sources is null or l.source_id <> all(not_sources))
+      and (in_notebooks is null or l.source_id in (
             select n.source_id from sbf.notebook_sources n
             where n.user_id = current_setting('sbf.user_id') and n.notebook_id = any(in_notebooks) and n.removed_at is null))
     order by 3 desc, 1 limit at_most;

@@ -97,10 +97,11 @@ class Workspace:
         if not self._closed:
             self._closed = True
             atexit.unregister(self.close)
-            try:
-                self._loop.run(self._backend.close())
-            finally:
-                self._loop.close()
+            if self._loop.usable:  # a forked child leaves it to its parent
+                try:
+                    self._loop.run(self._backend.close())
+                finally:
+                    self._loop.close()
 
     def __enter__(self) -> Workspace:
         return self

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from sbf_kernel.errors import Conflict
@@ -27,18 +27,36 @@ class LoopThread:
         self._thread = threading.Thread(target=self._loop.run_forever, name="sbf", daemon=True)
         self._thread.start()
 
+    @property
+    def usable(self) -> bool:
+        """Whether it can run anything: it was not closed, and this is not a forked child."""
+        return os.getpid() == self._pid and self._thread.is_alive()
+
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Return the result of ``work``. KeyboardInterrupt cancels it and waits until it has stopped."""
-        if os.getpid() != self._pid:
+        """Return the result of ``work``. KeyboardInterrupt cancels it and waits until it has stopped.
+
+        Raises
+        ------
+        Conflict
+            The loop was closed, or belongs to the process this one was forked from.
+        """
+        if not self.usable:
             work.close()
-            raise Conflict(
-                "this workspace was opened before the process forked", hint="call sbf.connect() again in the child"
-            )
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            what = "was closed" if os.getpid() == self._pid else "was opened before the process forked"
+            raise Conflict(f"this workspace {what}", hint="call sbf.connect() again")
+        outcome: Future[Result] = Future()
+        tasks: list[asyncio.Task[Result]] = []
+
+        def begin() -> None:
+            tasks.append(self._loop.create_task(work))
+            tasks[0].add_done_callback(lambda task: _hand_over(task, outcome))
+
         try:
-            return future.result()
+            self._loop.call_soon_threadsafe(begin)
+            return outcome.result()
         except KeyboardInterrupt:
-            self._cancel(future)
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            wait([outcome])
             raise
 
     def iterate(self, stream: AsyncIterator[Result]) -> Iterator[Result]:
@@ -56,15 +74,21 @@ class LoopThread:
             if close is not None:
                 self.run(close())
 
-    @staticmethod
-    def _cancel(future: Future[Any]) -> None:
-        future.cancel()
-
     def close(self) -> None:
         """Stop the loop and the thread."""
-        if os.getpid() == self._pid and self._thread.is_alive():
+        if self.usable:
             self.run(self._loop.shutdown_asyncgens())
             self.run(self._loop.shutdown_default_executor())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+
+def _hand_over(task: asyncio.Task[Result], outcome: Future[Result]) -> None:
+    if task.cancelled():
+        outcome.cancel()
+        outcome.set_running_or_notify_cancel()  # wakes who waits
+    elif (error := task.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(task.result())

@@ -126,12 +126,20 @@ def spans(text: str, language: str) -> Iterator[tuple[int, int, str]]:
     Folding can change the length of a text, so words are found in the text
     itself and folded one by one.
     """
-    stop = _stop_words(language)
     for match in _WORD.finditer(text):
-        for start, end, term in _split(fold(match.group()), stop, language):
-            # A folded word of another length is marked as a whole.
-            same = len(fold(match.group())) == len(match.group())
-            yield (match.start() + start, match.start() + end, term) if same else (match.start(), match.end(), term)
+        offset = match.start()
+        for start, end, term in _pieces(match.group(), language):
+            yield offset + start, offset + end, term
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _pieces(word: str, language: str) -> tuple[tuple[int, int, str], ...]:
+    """Return the terms of a word as it stands, kept because hits on one topic share most of their words."""
+    folded = fold(word)
+    pieces = tuple(_split(folded, _stop_words(language), language))
+    if len(folded) == len(word):
+        return pieces
+    return tuple((0, len(word), term) for _, _, term in pieces)  # a folded word of another length is marked as a whole
 
 
 def _spans(folded: str, language: str) -> Iterator[tuple[int, int, str]]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from functools import lru_cache
 
 from sbf_kernel.models import sparse
+
+_term_id = lru_cache(maxsize=1 << 16)(sparse.term_id)
 
 
 def highlights(text: str, wanted: Set[int], language: str) -> tuple[tuple[int, int], ...]:
@@ -19,7 +22,7 @@ def highlights(text: str, wanted: Set[int], language: str) -> tuple[tuple[int, i
     """
     spans: list[tuple[int, int]] = []
     for start, end, term in sparse.spans(text, language):
-        if sparse.term_id(term) in wanted:
+        if _term_id(term) in wanted:
             if spans and start <= spans[-1][1]:  # overlapping pairs of Chinese or Japanese characters
                 spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
             else:

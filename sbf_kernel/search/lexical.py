@@ -72,9 +72,9 @@ def plan_candidates(
             keys.append(term + _HIGH)
     pairs, meeting = [], 0.0
     for pair in combinations(rest[:3], 2):
-        count = frequencies[pair[0]] * frequencies[pair[1]] / max(1, total)  # as if words were independent
-        if meeting + count <= PAIR_BUDGET * widen:
-            meeting += count
+        both = frequencies[pair[0]] * frequencies[pair[1]] / max(1, total)  # as if words were independent
+        if meeting + both <= PAIR_BUDGET * widen:
+            meeting += both
             pairs.append(pair)
     found = sum(frequencies.get(key, 0) for key in keys) + meeting
     return CandidatePlan(tuple(keys), tuple(pairs), found)

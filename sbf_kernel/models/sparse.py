@@ -28,7 +28,11 @@ TERM_BITS = 29
 # Scripts written without spaces between words: indexed as overlapping pairs
 # of characters, the standard treatment for Chinese, Japanese, Korean, Thai.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
-_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
+# Vowel signs and accents continue a word: without them Hindi, Tamil or pointed Arabic would fall apart into consonants.
+_MARKS = "".join(
+    c for c in map(chr, (*range(0x300, 0xE00), *range(0xE80, 0x2000))) if unicodedata.category(c) in ("Mn", "Mc")
+)
+_WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[{_MARKS}]+[^\W_{_UNSPACED}]*)*")
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 
 STEMMERS = {
@@ -89,7 +93,7 @@ def _stop_words(language: str) -> frozenset[str]:
     return frozenset(_STOP_WORDS.get(language, "").split())
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1 << 16)
 def _stem(language: str, word: str) -> str:
     stemmer = _stemmer(language)
     return stemmer(word) if stemmer else word
@@ -105,8 +109,8 @@ def _stemmer(language: str):  # type: ignore[no-untyped-def]
 
 
 def fold(text: str) -> str:
-    """Return ``text`` as the index sees it: NFKC, lower case."""
-    return unicodedata.normalize("NFKC", text).lower()
+    """Return ``text`` as the index sees it: NFKC, lower case; the Turkish capital İ is a plain i."""
+    return unicodedata.normalize("NFKC", text).lower().replace("i\u0307", "i")
 
 
 def terms(text: str, language: str) -> Iterator[str]:
@@ -136,7 +140,7 @@ def spans(text: str, language: str) -> Iterator[tuple[int, int, str]]:
 def _pieces(word: str, language: str) -> tuple[tuple[int, int, str], ...]:
     """Return the terms of a word as it stands, kept because hits on one topic share most of their words."""
     folded = fold(word)
-    pieces = tuple(_split(folded, _stop_words(language), language))
+    pieces = tuple(_spans(folded, language))  # folding may bring up a border: ½ becomes 1⁄2
     if len(folded) == len(word):
         return pieces
     return tuple((0, len(word), term) for _, _, term in pieces)  # a folded word of another length is marked as a whole
@@ -145,7 +149,8 @@ def _pieces(word: str, language: str) -> tuple[tuple[int, int, str], ...]:
 def _spans(folded: str, language: str) -> Iterator[tuple[int, int, str]]:
     stop = _stop_words(language)
     for match in _WORD.finditer(folded):
-        yield from _split(match.group(), stop, language)
+        for start, end, term in _split(match.group(), stop, language):
+            yield match.start() + start, match.start() + end, term
 
 
 def _split(word: str, stop: frozenset[str], language: str) -> Iterator[tuple[int, int, str]]:

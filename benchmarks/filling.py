@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
+from pgvector import SparseVector
 
 from sbf_kernel.models import sparse
 from sbf_kernel.records import Principal
@@ -157,12 +158,12 @@ class Filled:
         self._vectors: list[Matrix] = []
         self._terms: list[dict[int, float]] = []
 
-    def keep(self, number: int, chunks: Sequence[NewChunk], vectors: Matrix) -> None:
-        """Remember the chunks of one source."""
-        for chunk in chunks:
-            self.row_of[f"source {number}", chunk.start] = len(self.source_of)
+    def keep(self, number: int, chunks: Sequence[tuple[int, dict[int, float]]], vectors: Matrix) -> None:
+        """Remember chunks of one source: start and BM25 weights of each."""
+        for start, terms in chunks:
+            self.row_of[f"source {number}", start] = len(self.source_of)
             self.source_of.append(number)
-            self._terms.append(chunk.terms)
+            self._terms.append(terms)
         self._vectors.append(vectors)
 
     def rows(self, sources: range | None) -> NDArray[np.int64]:
@@ -236,7 +237,7 @@ def made(
                 )
             )
             position += len(text) + 1
-        filled.keep(number, chunks, embedded)
+        filled.keep(number, [(chunk.start, chunk.terms) for chunk in chunks], embedded)
         whole = " ".join(chunk.text for chunk in chunks)
         yield (
             number,
@@ -283,17 +284,28 @@ async def fill(
         progress("chunks stored", len(filled.source_of), 0)
 
 
-async def reuse(
-    runtime: Runtime, principal: Principal, content: Iterator[tuple[int, NewVersion]], filled: Filled
-) -> None:
-    """Take a home that was filled before: only compute again what is in it."""
+async def reuse(runtime: Runtime, principal: Principal, filled: Filled) -> None:
+    """Take a home that was filled before: read what is in it."""
     async with runtime.db.transaction(principal) as connection:
         for notebook in await notebooks.find(
             connection, principal.user_id, search="", sort="name", limit=100, offset=0
         ):
             filled.notebooks[notebook.name] = notebook.id
-    for _ in content:
-        pass
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        async with raw.cursor("stored") as cursor:
+            await cursor.execute("""select s.name, c.start_char, e.embedding::text, l.terms::text from chunks c
+                join sources s on s.user_id = c.user_id and s.id = c.source_id
+                join embeddings e on e.user_id = c.user_id and e.chunk_id = c.id
+                join lexical l on l.user_id = c.user_id and l.chunk_id = c.id""")
+            cursor.itersize = 5_000
+            async for name, start, embedding, terms in cursor:
+                weights = SparseVector.from_text(terms)
+                vector = np.fromstring(embedding[1:-1], np.float32, sep=",")
+                filled.keep(
+                    int(name.split()[1]),
+                    [(start, dict(zip(weights.indices(), weights.values(), strict=True)))],
+                    vector[None],
+                )
 
 
 async def _register(

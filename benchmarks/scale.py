@@ -58,7 +58,7 @@ async def run(home: Path, chunks: int, questions: int) -> dict[str, Any]:
         stored = await backend.call(op.ListNotebooks())
         with measuring.cpu(runtime) as filling:
             if stored.total:
-                await reuse(runtime, backend.principal, content, filled)
+                await reuse(runtime, backend.principal, filled)
             else:
                 linked = {
                     name: numbers if numbers is not None else range(sources + 1) for name, numbers in scopes.items()

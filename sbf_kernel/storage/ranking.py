@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pgvector import HalfVector, SparseVector
 
@@ -306,6 +306,12 @@ async def build_index(database: Database, model: str, dimensions: int, at_least:
     Whether an index was built.
     """
     name = index_name(model)
+    # Another process may be at it: an index it is building looks like one that a crash left invalid.
+    async with database.locks.hold(uuid5(NAMESPACE_OID, name)) as mine:
+        return mine and await _build_index(database, name, model, dimensions, at_least)
+
+
+async def _build_index(database: Database, name: str, model: str, dimensions: int, at_least: int) -> bool:
     state = await database.owner_execute(
         "select i.indisvalid from pg_index i where i.indexrelid = to_regclass(%s)", f"sbf.{name}"
     )

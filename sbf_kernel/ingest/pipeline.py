@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -35,24 +36,30 @@ async def process(runtime: Runtime, principal: Principal, source_id: UUID, passw
     """Bring one registered source to ``ready`` or ``failed``. Never raises but for cancellation.
 
     If another process works on it already, nothing is done: its lock in the
-    database tells.
+    database tells. Without a database the source stays as it is, for
+    :func:`sbf_kernel.ingest.sources.resume`.
     """
-    async with runtime.db.locks.hold(source_id) as mine:
-        if not mine:
-            await _await_other(runtime, principal, source_id, password)
-            return
-        work = _Processing(runtime, principal, source_id)
-        try:
-            await work.run(password)
-        except asyncio.CancelledError:
-            await _finish(runtime, principal, source_id, status="pending", stage="cancelled")
-            raise
-        except StoreUnavailable as error:  # nothing is wrong with the source
-            await _finish(runtime, principal, source_id, status="pending", stage="interrupted", message=str(error))
-        except SbfError as error:
-            await work.fail(error.code, str(error))
-        except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other sources down
-            await work.fail("error", f"unexpected {type(error).__name__}: {error} → please report this")
+    with suppress(StoreUnavailable):
+        async with runtime.db.locks.hold(source_id) as mine:
+            if mine:
+                await _process(runtime, principal, source_id, password)
+            else:
+                await _await_other(runtime, principal, source_id, password)
+
+
+async def _process(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None) -> None:
+    work = _Processing(runtime, principal, source_id)
+    try:
+        await work.run(password)
+    except asyncio.CancelledError:
+        await _finish(runtime, principal, source_id, status="pending", stage="cancelled")
+        raise
+    except StoreUnavailable as error:  # nothing is wrong with the source
+        await _finish(runtime, principal, source_id, status="pending", stage="interrupted", message=str(error))
+    except SbfError as error:
+        await work.fail(error.code, str(error))
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other sources down
+        await work.fail("error", f"unexpected {type(error).__name__}: {error} → please report this")
 
 
 async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None) -> None:

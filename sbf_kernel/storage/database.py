@@ -162,12 +162,18 @@ class WorkLocks:
 
         async with self._turn:
             try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
-                cursor = await self._connection.execute(f"select {function}(%s)", [lock_number(name)])
-                row = await cursor.fetchone()
+                if self._connection is not None and not self._connection.closed:
+                    with suppress(psycopg.OperationalError):  # it died while nobody used it
+                        return await self._answer(self._connection, function, name)
+                self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+                return await self._answer(self._connection, function, name)
             except psycopg.OperationalError as error:
                 raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error
+
+    @staticmethod
+    async def _answer(connection: psycopg.AsyncConnection, function: str, name: UUID) -> bool:
+        cursor = await connection.execute(f"select {function}(%s)", [lock_number(name)])
+        row = await cursor.fetchone()
         return bool(row and row[0])
 
     async def close(self) -> None:

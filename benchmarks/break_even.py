@@ -34,7 +34,7 @@ async def run(home: Path, questions: int) -> dict[str, Any]:
         scopes = sorted(((n.chunk_count, (n.id,)) for n in found if n.name != "everything"), key=lambda scope: scope[0])
         texts, vectors = Prose(seed=99).queries(questions), Clusters(seed=5).near(np.arange(questions))
         return {
-            f"{chunks} chunks": await ways(backend, notebooks, texts, vectors)
+            (f"{chunks:,} chunks" if notebooks else "everything"): await ways(backend, notebooks, texts, vectors)
             for chunks, notebooks in [*scopes, (0, ())]
             if chunks > 100 or not notebooks
         }

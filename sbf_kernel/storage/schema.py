@@ -7,12 +7,14 @@ alembic.
 from __future__ import annotations
 
 import importlib.resources
+import re
 from typing import TYPE_CHECKING
 
 from sbf_kernel.errors import StoreTooOld, StoreUnavailable
 
 if TYPE_CHECKING:
     import psycopg
+    from alembic.config import Config
 
 HEAD = "0001"
 """Revision of the newest migration; a test compares it with the scripts."""
@@ -44,10 +46,17 @@ def prepare(conninfo: str) -> None:
     StoreTooOld
         PostgreSQL below 15 or pgvector below 0.8.2.
     StoreUnavailable
-        No connection, missing rights, or a migration failed.
+        No connection, missing rights, a newer SBF's schema, or a migration failed.
     """
     import psycopg
 
+    try:
+        psycopg.conninfo.conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:  # libpq quotes the whole address, password included
+        raise StoreUnavailable(
+            "the database's address cannot be understood",
+            hint="SBF_DATABASE_URL looks like postgresql://user:password@host:5432/database",
+        ) from None
     try:
         with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
             if _revision(connection) != HEAD:
@@ -55,7 +64,8 @@ def prepare(conninfo: str) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreUnavailable(
             f"the database role may not set up SBF: {_first_line(error)}",
-            hint="let a superuser run: create extension vector; and give the role createrole and create on the database",
+            hint="let a superuser run: create extension vector; and give the role createrole and create on the database, "
+            "or, where SBF is set up in another database already, grant it sbf_app and sbf_search",
         ) from error
     except psycopg.Error as error:
         raise StoreUnavailable(
@@ -68,6 +78,28 @@ def _revision(connection: psycopg.Connection) -> str | None:
     row = connection.execute(_STATE).fetchone()
     assert row is not None
     server, extension, migrated = row
+    check_versions(server, extension)
+    if not migrated:
+        return None
+    found = connection.execute("select version_num from sbf.alembic_version").fetchone()
+    return found[0] if found else None
+
+
+def check_versions(server: int, extension: str | None) -> None:
+    """Refuse a server SBF cannot work with.
+
+    Parameters
+    ----------
+    server
+        Major version of PostgreSQL.
+    extension
+        Version of pgvector; None while it is not in the database.
+
+    Raises
+    ------
+    StoreTooOld
+        Below :data:`MINIMUM_POSTGRES` or :data:`MINIMUM_PGVECTOR`.
+    """
     if server < MINIMUM_POSTGRES:
         raise StoreTooOld(
             f"the server runs PostgreSQL {server}", hint=f"SBF needs PostgreSQL {MINIMUM_POSTGRES} or newer"
@@ -77,14 +109,10 @@ def _revision(connection: psycopg.Connection) -> str | None:
             f"the server has pgvector {extension}",
             hint="install pgvector 0.8.2 or newer, then run: alter extension vector update",
         )
-    if not migrated:
-        return None
-    found = connection.execute("select version_num from sbf.alembic_version").fetchone()
-    return found[0] if found else None
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:3])
+    return tuple(map(int, re.findall(r"\d+", text)[:3]))
 
 
 def _migrate(connection: psycopg.Connection, conninfo: str) -> None:
@@ -94,27 +122,59 @@ def _migrate(connection: psycopg.Connection, conninfo: str) -> None:
         connection.execute("set client_min_messages = warning")
         connection.execute("create extension if not exists vector")
         connection.execute("create schema if not exists sbf")
-        if _revision(connection) != HEAD:
-            _upgrade(conninfo)
+        if (found := _revision(connection)) != HEAD:
+            _refuse_newer(found)
+            upgrade(conninfo)
     finally:
         connection.execute("select pg_advisory_unlock(%s)", [_LOCK])
 
 
-def _upgrade(conninfo: str) -> None:
-    import psycopg
-    from alembic import command
+def _config() -> Config:
     from alembic.config import Config
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
 
     config = Config()
     config.set_main_option("script_location", str(importlib.resources.files("sbf_kernel.storage") / "migrations"))
+    return config
+
+
+def _refuse_newer(revision: str | None) -> None:
+    from alembic.script import ScriptDirectory
+
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise StoreUnavailable(
+            f"the database was set up by a newer SBF (schema {revision}, this one knows {HEAD})",
+            hint="pip install -U sbf-kernel",
+        )
+
+
+def upgrade(conninfo: str, revision: str = "head") -> None:
+    """Migrate to ``revision``; downwards when it is an older one, which loses what the older schema cannot hold.
+
+    Raises
+    ------
+    StoreUnavailable
+        A migration failed; nothing was changed.
+    """
+    import psycopg
+    from alembic import command
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    config, move = _config(), command.upgrade if revision == "head" else command.downgrade
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool)
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            move(config, revision)
+            connection.commit()
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(
+            f"the database could not be migrated: {_first_line(error)}", hint="please report this"
+        ) from error
+    finally:
+        engine.dispose()
 
 
 def _first_line(error: Exception) -> str:

@@ -4,7 +4,10 @@ do $$
 begin
   if not exists (select from pg_roles where rolname = 'sbf_app') then create role sbf_app nologin; end if;
   if not exists (select from pg_roles where rolname = 'sbf_search') then create role sbf_search nologin; end if;
-  execute format('grant sbf_app, sbf_search to %I', current_user);
+  -- Whoever made the roles may grant them; another owner gets them from the server's administrator first.
+  if not (pg_has_role('sbf_app', 'usage') and pg_has_role('sbf_search', 'usage')) then
+    execute format('grant sbf_app, sbf_search to %I', current_user);
+  end if;
   execute format('grant temporary on database %I to sbf_app', current_database());
 end $$;
 grant usage on schema sbf to sbf_app;

@@ -47,7 +47,7 @@ def connect(url: str | None = None, *, home: str | Path | None = None, **setting
             )
         settings["database_url"] = url
     if home is not None:
-        settings["home"] = Path(home)
+        settings["home"] = home
     unknown = set(settings) - set(Settings.model_fields)
     if unknown:
         raise InvalidInput(

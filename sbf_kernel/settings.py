@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -63,3 +63,9 @@ class Settings(BaseSettings):
 
     static: bool = False
     """Deterministic output for reports and checked notebooks: no progress, no streaming display."""
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        """Hold on to the place when the working directory changes; reader processes have another one anyway."""
+        return home.expanduser().absolute()

@@ -64,7 +64,7 @@ def load(folder: Path) -> Collection:
     queries = {str(q["_id"]): str(q["text"]) for q in _lines(folder / "queries.jsonl", ("_id", "text"))}
     relevant: dict[str, dict[str, int]] = defaultdict(dict)
     for query_id, document_id, gain in _judgements(qrels):
-        if gain > 0 and query_id in queries:
+        if gain > 0 and queries.get(query_id, "").strip():
             relevant[query_id][document_id] = gain
     if not relevant:
         raise InvalidInput(f"{qrels} judges none of the questions", hint="its ids must be those of queries.jsonl")
@@ -77,10 +77,13 @@ def _lines(path: Path, needed: Sequence[str]) -> Iterable[dict[str, Any]]:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _row(path, number, line, needed)
-    except OSError as error:
-        raise InvalidInput(
-            f"{path} cannot be read: {error.strerror}", hint="DIR needs corpus.jsonl, queries.jsonl and qrels.tsv"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> InvalidInput:
+    why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+    return InvalidInput(f"{path} cannot be read: {why}", hint="DIR needs corpus.jsonl, queries.jsonl and qrels.tsv")
 
 
 def _row(path: Path, number: int, line: str, needed: Sequence[str]) -> dict[str, Any]:
@@ -98,20 +101,20 @@ def _row(path: Path, number: int, line: str, needed: Sequence[str]) -> dict[str,
 def _judgements(path: Path) -> Iterable[tuple[str, str, int]]:
     try:
         with path.open(encoding="utf-8", newline="") as lines:
-            for number, row in enumerate(csv.reader(lines, delimiter="\t"), start=1):
+            for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+                if not row:
+                    continue
                 if len(row) < 3:
                     raise InvalidInput(
                         f"{path}, line {number}: not query id, corpus id, score", hint="three columns, tab separated"
                     )
                 try:
                     yield row[0], row[-2], int(float(row[-1]))
-                except ValueError:
+                except (ValueError, OverflowError):
                     if number > 1:  # the header
                         raise InvalidInput(f"{path}, line {number}: score {row[-1]!r} is no number") from None
-    except OSError as error:
-        raise InvalidInput(
-            f"{path} cannot be read: {error.strerror}", hint="DIR needs corpus.jsonl, queries.jsonl and qrels.tsv"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from error
 
 
 async def evaluate(settings: Settings, folder: Path, progress: Progress = lambda *_: None) -> dict[str, Any]:

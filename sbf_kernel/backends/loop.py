@@ -9,13 +9,32 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from sbf_kernel.errors import Conflict
 
 Result = TypeVar("Result")
+
+
+class _LastingExecutor(ThreadPoolExecutor):
+    """Threads for blocking calls; when the interpreter ends and starts no more of them, calls run at once instead.
+
+    A workspace nobody closed is closed at exit, which comes after Python has
+    shut down all executors.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except RuntimeError:
+            done: Future[Any] = Future()
+            try:
+                done.set_result(fn(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 - whatever it is belongs to who waits
+                done.set_exception(error)
+            return done
 
 
 class LoopThread:
@@ -24,6 +43,7 @@ class LoopThread:
     def __init__(self) -> None:
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(_LastingExecutor(thread_name_prefix="sbf"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="sbf", daemon=True)
         self._thread.start()
 

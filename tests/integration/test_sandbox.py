@@ -37,14 +37,18 @@ def box(function: Callable[..., object], **changes: object) -> Sandbox:
     return Sandbox(f"sandbox_targets:{function.__name__}", **(limits | changes))  # type: ignore[arg-type]
 
 
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children() if "sandbox_child" in " ".join(child.cmdline())}
+
+
 @pytest.fixture(autouse=True)
 def _no_leftovers(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test must leave neither a child nor a directory."""
     place = tmp_path_factory.mktemp("children")
     monkeypatch.setattr(tempfile, "tempdir", str(place))
+    before = _children()  # those of a workspace that other tests share
     yield
-    mine = [child for child in psutil.Process().children() if "sandbox_child" in " ".join(child.cmdline())]
-    assert mine == []
+    assert _children() <= before
     assert list(place.iterdir()) == []
 
 

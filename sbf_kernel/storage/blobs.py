@@ -36,10 +36,14 @@ class Blobs:
         try:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(file.name, target)
+                try:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    os.replace(file.name, target)
+                except BaseException:
+                    os.unlink(file.name)
+                    raise
         except OSError as error:
             raise StoreError(
                 f"cannot store {len(content)} bytes in {self._root}: {error.strerror or error}",

@@ -146,7 +146,7 @@ class WorkLocks:
         StoreUnavailable
             No connection.
         """
-        free = name not in self._held and await self._ask("pg_try_advisory_lock", name)
+        free = name not in self._held and await self._try(name)
         if free:
             self._held.add(name)
         try:
@@ -154,24 +154,31 @@ class WorkLocks:
         finally:
             if free:
                 self._held.discard(name)
-                with suppress(StoreUnavailable):  # a lost connection has let go already
-                    await asyncio.shield(self._ask("pg_advisory_unlock", name))
+                await asyncio.shield(self._unlock(name))
 
-    async def _ask(self, function: str, name: UUID) -> bool:
+    async def _try(self, name: UUID) -> bool:
         import psycopg
 
         async with self._turn:
             try:
                 if self._connection is not None and not self._connection.closed:
                     with suppress(psycopg.OperationalError):  # it died while nobody used it
-                        return await self._answer(self._connection, function, name)
+                        return await self._ask(self._connection, "pg_try_advisory_lock", name)
                 self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
-                return await self._answer(self._connection, function, name)
+                return await self._ask(self._connection, "pg_try_advisory_lock", name)
             except psycopg.OperationalError as error:
                 raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error
 
+    async def _unlock(self, name: UUID) -> None:
+        import psycopg
+
+        async with self._turn:
+            if self._connection is not None and not self._connection.closed:
+                with suppress(psycopg.OperationalError):  # a lost connection has let go already
+                    await self._ask(self._connection, "pg_advisory_unlock", name)
+
     @staticmethod
-    async def _answer(connection: psycopg.AsyncConnection, function: str, name: UUID) -> bool:
+    async def _ask(connection: psycopg.AsyncConnection, function: str, name: UUID) -> bool:
         cursor = await connection.execute(f"select {function}(%s)", [lock_number(name)])
         row = await cursor.fetchone()
         return bool(row and row[0])

@@ -38,9 +38,12 @@ async def by_origin(connection: AsyncConnection, user_id: str, origin: str) -> S
 
 
 async def by_content(connection: AsyncConnection, user_id: str, sha256: bytes) -> Source | None:
-    """Return the oldest source with these raw bytes, if any."""
+    """Return the oldest source with these raw bytes, if any; one that failed only when there is no other."""
     return await _one(
-        connection, "s.sha256 = :sha256 order by s.created_at, s.id limit 1", user_id=user_id, sha256=sha256
+        connection,
+        "s.sha256 = :sha256 order by s.status = 'failed', s.created_at, s.id limit 1",
+        user_id=user_id,
+        sha256=sha256,
     )
 
 

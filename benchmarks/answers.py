@@ -55,11 +55,11 @@ class Corpus:
         query = sparse.encode_query(question, [self.language])
         weights = {t: n * sparse.idf(self.df.get(t, 0), len(self.docs)) for t, n in query.items()}
         scores = {n: sum(w * e.get(t, 0) for t, w in weights.items()) for n, e in enumerate(self.encoded)}
-        words = {n: s for n, s in sorted(scores.items(), key=lambda kv: -kv[1])[:fusion.DEPTH] if s > 0}
+        words = {n: s for n, s in sorted(scores.items(), key=lambda kv: -kv[1])[: fusion.DEPTH] if s > 0}
         meaning: dict[int, float] = {}
         if vector is not None and self.vectors is not None:
             cosines = self.vectors @ vector
-            meaning = {int(n): float(cosines[n]) for n in np.argsort(-cosines)[:fusion.DEPTH]}
+            meaning = {int(n): float(cosines[n]) for n in np.argsort(-cosines)[: fusion.DEPTH]}
         fused = fusion.minmax(words, meaning) if meaning else words
         best = [n for n in sorted(fused, key=lambda n: -fused[n]) if self.docs[n]["_id"] != without][:limit]
         return [self.hit(n, rank, fused[n]) for rank, n in enumerate(best, start=1)]
@@ -68,11 +68,24 @@ class Corpus:
         """Return passage number ``n`` as a hit."""
         doc = self.docs[n]
         ids = [uuid5(SPACE, f"{kind}{doc['_id']}") for kind in "svc"]
-        return Hit(rank=rank, score=score, source_id=ids[0], source=doc["_id"], version_id=ids[1], version=1, chunk_id=ids[2],
-                   start=0, end=len(doc["text"]), text=doc["text"], location=Location())
+        return Hit(
+            rank=rank,
+            score=score,
+            source_id=ids[0],
+            source=doc["_id"],
+            version_id=ids[1],
+            version=1,
+            chunk_id=ids[2],
+            start=0,
+            end=len(doc["text"]),
+            text=doc["text"],
+            location=Location(),
+        )
 
 
-async def ask(corpus: Corpus, question: str, embedder, judge, without: str | None = None) -> tuple[extractive.Choice, list[Hit], float]:
+async def ask(
+    corpus: Corpus, question: str, embedder, judge, without: str | None = None
+) -> tuple[extractive.Choice, list[Hit], float]:
     """Return what the answerer chose, from which hits, in how many seconds."""
     begin = time.perf_counter()
     vector = await embedder.embed_query(question) if embedder else None
@@ -100,22 +113,30 @@ async def xquad(data: Path, language: str, questions: int, embedder, judge) -> d
             quoted.append(len(choice.sentences))
         found = extractive.candidates(query["text"], hits, language)
         if judge:
-            logits = await judge.score(query["text"], [s.text for s in found[:extractive.JUDGED]])
-            found = sorted((extractive.replace(s, logit=x) for s, x in zip(found, logits, strict=False)), key=lambda s: s.order)
+            logits = await judge.score(query["text"], [s.text for s in found[: extractive.JUDGED]])
+            found = sorted(
+                (extractive.replace(s, logit=x) for s, x in zip(found, logits, strict=False)), key=lambda s: s.order
+            )
         right = [s.hit.source == gold[query["_id"]] and any(a in s.text for a in query["answers"]) for s in found[:3]]
         for k in range(3):
-            contained[k] += any(right[:k + 1])
+            contained[k] += any(right[: k + 1])
         false += (await ask(corpus, query["text"], embedder, judge, without=gold[query["_id"]]))[0].answered
     result = {
-        "questions": questions, "judge": judge.id if judge else "words",
+        "questions": questions,
+        "judge": judge.id if judge else "words",
         "containment_at_1_2_3": [round(c / questions, 3) for c in contained],
-        "answered_when_answerable": round(answered / questions, 3), "answered_when_passage_removed": round(false / questions, 3),
-        "quotes_per_answer": round(statistics.mean(quoted), 2), "median_seconds": round(statistics.median(seconds), 3),
+        "answered_when_answerable": round(answered / questions, 3),
+        "answered_when_passage_removed": round(false / questions, 3),
+        "quotes_per_answer": round(statistics.mean(quoted), 2),
+        "median_seconds": round(statistics.median(seconds), 3),
         "p95_seconds": round(sorted(seconds)[int(0.95 * len(seconds))], 3),
     }
     if embedder:
-        strangers = [q["text"] for name in ("scifact", "chunking_eval", "cranfield")
-                     for q in random.Random(5).sample(lines(data / name / "queries.jsonl"), max(1, questions // 3))]
+        strangers = [
+            q["text"]
+            for name in ("scifact", "chunking_eval", "cranfield")
+            for q in random.Random(5).sample(lines(data / name / "queries.jsonl"), max(1, questions // 3))
+        ]
         said = [(await ask(corpus, q, embedder, judge))[0].answered for q in strangers]
         result |= {"foreign_questions": len(strangers), "answered_when_foreign": round(sum(said) / len(said), 3)}
     return result
@@ -130,10 +151,15 @@ async def main() -> None:
     settings = Settings(threads=2)
     embedder, judge = builtin.load_embedder(settings), builtin.load_reranker(settings)
     await judge.score("warm", ["up"])
-    results = {"machine": f"{os.cpu_count()} cores, {platform.machine()}", "load_before": os.getloadavg()[0],
-               "en": await xquad(arguments.data, "en", arguments.questions, embedder, judge)}
+    results = {
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "load_before": os.getloadavg()[0],
+        "en": await xquad(arguments.data, "en", arguments.questions, embedder, judge),
+    }
     for language in ("en", "de", "es", "zh"):
-        results[f"{language} by words only"] = await xquad(arguments.data, language, 3 * arguments.questions, None, None)
+        results[f"{language} by words only"] = await xquad(
+            arguments.data, language, 3 * arguments.questions, None, None
+        )
     print(json.dumps(results, indent=1))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

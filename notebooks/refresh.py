@@ -13,7 +13,9 @@ from nbclient import NotebookClient
 def refresh(path: Path) -> None:
     """Run one notebook as its check in CI runs it, and write it without anything that differs from run to run."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, record_timing=False, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, record_timing=False, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:  # what the kernel writes on stderr depends on the machine
         if cell.cell_type == "code":

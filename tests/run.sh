@@ -5,5 +5,6 @@ cd "$(dirname "$0")/.."
 export SBF_STATIC=1
 .venv/bin/coverage erase
 .venv/bin/python -m pytest tests --cov --cov-report= "$@"
-.venv/bin/python -m pytest --nbval --nbval-sanitize-with notebooks/sanitize.cfg notebooks --no-cov -p no:randomly
+.venv/bin/python -m pytest --nbval --nbval-current-env notebooks/00_quickstart.ipynb
+.venv/bin/coverage combine --quiet
 .venv/bin/coverage report

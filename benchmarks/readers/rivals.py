@@ -60,7 +60,9 @@ def main(folder: Path, libraries: list[str]) -> None:
             files, failed = files + 1, failed + (text is None)
             found, count = found + sum(seen(needle) in seen(text or "") for needle in needles), count + len(needles)
             seconds, memory = seconds + spent, max(memory, peak)
-        print(f"| {library} | {files} | {found}/{count} ({found / max(count, 1):.0%}) | {failed} | {seconds:.0f} | {memory:.0f} |")
+        print(
+            f"| {library} | {files} | {found}/{count} ({found / max(count, 1):.0%}) | {failed} | {seconds:.0f} | {memory:.0f} |"
+        )
 
 
 def run(library: str, path: Path) -> tuple[str | None, float, float]:
@@ -68,7 +70,9 @@ def run(library: str, path: Path) -> tuple[str | None, float, float]:
     code = f"PATH = {json.dumps(str(path))}\n{READ[library]}{TAIL}"
     start = time.monotonic()
     try:
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, timeout=60, check=False)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], capture_output=True, timeout=60, check=False
+        )
     except subprocess.TimeoutExpired:
         return None, 60.0, 0.0
     last = done.stderr.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]

@@ -86,10 +86,19 @@ async def ask(runtime: Runtime, principal: Principal, op: Ask) -> AsyncIterator[
         async for piece in pieces:
             yield AnswerDelta(text=piece)
     citations = await _located(runtime, principal, outcome.citations)
-    answer = Answer(id=uuid4(), notebook_id=op.notebook_ids[0] if len(op.notebook_ids) == 1 else None, question=op.question,
-                    answered=outcome.answered, text=outcome.text, citations=citations, usage=outcome.usage,
-                    budget=outcome.budget, provenance=_signed(outcome.provenance, op), created_at=datetime.now(UTC),
-                    milliseconds=round((time.perf_counter() - began) * 1_000, 1))
+    answer = Answer(
+        id=uuid4(),
+        notebook_id=op.notebook_ids[0] if len(op.notebook_ids) == 1 else None,
+        question=op.question,
+        answered=outcome.answered,
+        text=outcome.text,
+        citations=citations,
+        usage=outcome.usage,
+        budget=outcome.budget,
+        provenance=_signed(outcome.provenance, op),
+        created_at=datetime.now(UTC),
+        milliseconds=round((time.perf_counter() - began) * 1_000, 1),
+    )
     async with runtime.db.transaction(principal) as connection:
         await answers.insert(connection, principal.user_id, answer)
     yield answer
@@ -101,12 +110,14 @@ async def _located(runtime: Runtime, principal: Principal, citations: Citations)
         return citations
     async with runtime.db.transaction(principal) as connection:
         places = await ranking.locate(connection, principal.user_id, [(c.chunk_id, c.start) for c in citations])
-    return Citations(items=tuple(
-        c.model_copy(update={"location": place}) for c, place in zip(citations, places, strict=True)))
+    return Citations(
+        items=tuple(c.model_copy(update={"location": place}) for c, place in zip(citations, places, strict=True))
+    )
 
 
-async def _answered(runtime: Runtime, principal: Principal, op: Ask, model: LanguageModel | None, hits: Sequence[Hit],
-                    outcome: _Outcome) -> AsyncGenerator[str]:
+async def _answered(
+    runtime: Runtime, principal: Principal, op: Ask, model: LanguageModel | None, hits: Sequence[Hit], outcome: _Outcome
+) -> AsyncGenerator[str]:
     if not hits:
         yield outcome.text
         return
@@ -114,23 +125,36 @@ async def _answered(runtime: Runtime, principal: Principal, op: Ask, model: Lang
         versions = await sources.version_texts(connection, principal.user_id, {hit.version_id for hit in hits})
         known = await sources.get_many(connection, principal.user_id, {hit.source_id for hit in hits})
     language = _language(hits, {source.id: source.language for source in known})
-    answerer = (_extracted(runtime.settings, op.question, hits, versions, language, outcome) if model is None else
-                _written(Written(model, op.question, hits, versions, runtime.settings.model_context_tokens, language), outcome))
+    answerer = (
+        _extracted(runtime.settings, op.question, hits, versions, language, outcome)
+        if model is None
+        else _written(
+            Written(model, op.question, hits, versions, runtime.settings.model_context_tokens, language), outcome
+        )
+    )
     async with aclosing(answerer) as pieces:
         async for piece in pieces:
             yield piece
 
 
-async def _extracted(settings: Settings, question: str, hits: Sequence[Hit], versions: Mapping[UUID, str], language: str,
-                     outcome: _Outcome) -> AsyncGenerator[str]:
+async def _extracted(
+    settings: Settings,
+    question: str,
+    hits: Sequence[Hit],
+    versions: Mapping[UUID, str],
+    language: str,
+    outcome: _Outcome,
+) -> AsyncGenerator[str]:
     reranker = _reranker(settings.threads, os.getpid()) if language == "en" else None
     choice = await extractive.choose(question, hits, reranker, language)
     draft = extractive.compose(choice, versions)
     outcome.answered, outcome.text, outcome.citations = draft.answered, draft.text, draft.citations
     outcome.budget = Budget(passages=len(hits))
     outcome.provenance = Provenance(
-        model=EXTRACTIVE, passages=_labelled(hits, draft.labels),
-        parameters={"judge": reranker.id if reranker else "words", "language": language})
+        model=EXTRACTIVE,
+        passages=_labelled(hits, draft.labels),
+        parameters={"judge": reranker.id if reranker else "words", "language": language},
+    )
     for piece in draft.pieces:
         yield piece
 
@@ -140,9 +164,18 @@ async def _written(written: Written, outcome: _Outcome) -> AsyncGenerator[str]:
         async for piece in pieces:
             yield piece
     outcome.answered, outcome.text = written.answered, written.text
-    outcome.citations, outcome.usage, outcome.budget = written.citations(), written.completion.usage, written.context.budget
-    outcome.provenance = Provenance(model=written.completion.model, prompt_sha256=written.prompt_sha256, parameters=written.parameters,
-                                    passages=written.context.passages, unknown_markers=written.unknown_markers)
+    outcome.citations, outcome.usage, outcome.budget = (
+        written.citations(),
+        written.completion.usage,
+        written.context.budget,
+    )
+    outcome.provenance = Provenance(
+        model=written.completion.model,
+        prompt_sha256=written.prompt_sha256,
+        parameters=written.parameters,
+        passages=written.context.passages,
+        unknown_markers=written.unknown_markers,
+    )
 
 
 def _language(hits: Sequence[Hit], languages: Mapping[UUID, str]) -> str:
@@ -167,8 +200,13 @@ def _labelled(hits: Sequence[Hit], labels: Mapping[UUID, int]) -> tuple[Passage,
     """Return all passages that were considered: the cited ones under their labels, then the others."""
     ordered = sorted(hits, key=lambda hit: (labels.get(hit.chunk_id, len(hits) + 1), hit.rank))
     return tuple(
-        Passage(label=number, **hit.model_dump(include=set(Passage.model_fields) - {"label", "location"}), location=hit.location)
-        for number, hit in enumerate(ordered, start=1))
+        Passage(
+            label=number,
+            **hit.model_dump(include=set(Passage.model_fields) - {"label", "location"}),
+            location=hit.location,
+        )
+        for number, hit in enumerate(ordered, start=1)
+    )
 
 
 def _signed(provenance: Provenance, op: Ask) -> Provenance:
@@ -191,8 +229,14 @@ async def get(runtime: Runtime, principal: Principal, op: GetAnswer) -> Answer:
 async def find(runtime: Runtime, principal: Principal, op: ListAnswers) -> AnswerList:
     """Return a page of stored answers, newest first."""
     async with runtime.db.transaction(principal) as connection:
-        return await answers.find(connection, principal.user_id, notebook_id=op.notebook_id, search=op.search,
-                                  limit=op.limit, offset=op.offset)
+        return await answers.find(
+            connection,
+            principal.user_id,
+            notebook_id=op.notebook_id,
+            search=op.search,
+            limit=op.limit,
+            offset=op.offset,
+        )
 
 
 async def recheck(runtime: Runtime, principal: Principal, op: RecheckAnswer) -> Recheck:
@@ -202,8 +246,10 @@ async def recheck(runtime: Runtime, principal: Principal, op: RecheckAnswer) -> 
         texts = await sources.version_texts(connection, principal.user_id, {c.version_id for c in answer.citations})
         known = await sources.get_many(connection, principal.user_id, {c.source_id for c in answer.citations})
     newest = {source.id: source.version_id for source in known}
-    return Recheck(answer_id=answer.id, items=tuple(
-        _rechecked(c, texts.get(c.version_id), newest.get(c.source_id)) for c in answer.citations))
+    return Recheck(
+        answer_id=answer.id,
+        items=tuple(_rechecked(c, texts.get(c.version_id), newest.get(c.source_id)) for c in answer.citations),
+    )
 
 
 def _rechecked(cited: Citation, text: str | None, newest: UUID | None) -> RecheckedCitation:
@@ -216,5 +262,11 @@ def _rechecked(cited: Citation, text: str | None, newest: UUID | None) -> Rechec
         detail = "the stored text has changed"
     else:
         detail = ""
-    return RecheckedCitation(marker=cited.marker, source=cited.source, holds=stands and cited.status == "verified",
-                             current=newest == cited.version_id, quote=cited.quote, detail=detail)
+    return RecheckedCitation(
+        marker=cited.marker,
+        source=cited.source,
+        holds=stands and cited.status == "verified",
+        current=newest == cited.version_id,
+        quote=cited.quote,
+        detail=detail,
+    )

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 SUPPORT: Final = 0.5
 """Least share of a claim's words that the cited sentences must hold; measured in docs/adr/0006-answers.md."""
-_QUOTED: Final = re.compile(r"“([^“”\n]{12,})”|\"([^\"\n]{12,})\"|«([^«»\n]{12,})»|„([^„“”\n]{12,})[“”]|「([^「」\n]{6,})」")
+_QUOTED: Final = re.compile(
+    r"“([^“”\n]{12,})”|\"([^\"\n]{12,})\"|«([^«»\n]{12,})»|„([^„“”\n]{12,})[“”]|「([^「」\n]{6,})」"
+)
 _VERBATIM: Final = 12
 """Characters from which on a claim that stands in the passage word by word needs no sentence border."""
 _ELLIPSIS: Final = re.compile(r"\s*(?:\[…\]|\[\.\.\.\]|…|\.\.\.)\s*")
@@ -56,8 +58,13 @@ class Evidence:
         return next((hit for hit in self.hits if hit.start <= start < hit.end), self.hits[0])
 
 
-def cite(text: str, markers: Sequence[Marker], evidence: Mapping[int, Evidence], versions: Mapping[UUID, str],
-         language: str = "en") -> Citations:
+def cite(
+    text: str,
+    markers: Sequence[Marker],
+    evidence: Mapping[int, Evidence],
+    versions: Mapping[UUID, str],
+    language: str = "en",
+) -> Citations:
     """Return one citation per marker, in the order of the answer.
 
     Parameters
@@ -79,20 +86,33 @@ def cite(text: str, markers: Sequence[Marker], evidence: Mapping[int, Evidence],
         shown = evidence[marker.label]
         claims = _claims(text, marker, markers, spans)
         source = versions.get(shown.version_id)
-        found = source and _first(claims, source[shown.start:shown.end], text, language)
+        found = source and _first(claims, source[shown.start : shown.end], text, language)
         start, end = (shown.start + found[0], shown.start + found[1]) if found else (shown.start, shown.end)
         items.append(citation(marker.label, shown, start, end, claims[0], source or "", found=bool(found)))
     return Citations(items=tuple(items))
 
 
-def citation(label: int, shown: Evidence, start: int, end: int, claim: tuple[int, int], source: str, *, found: bool) -> Citation:
+def citation(
+    label: int, shown: Evidence, start: int, end: int, claim: tuple[int, int], source: str, *, found: bool
+) -> Citation:
     """Return the record of one citation; it is verified only if its quote stands in ``source``, character by character."""
     hit = shown.hit_at(start)
     quote = source[start:end] or hit.text
-    return Citation(marker=label, status="verified" if found and holds(quote, start, end, source) else "unverified",
-                    source_id=hit.source_id, source=hit.source, version_id=hit.version_id, version=hit.version,
-                    chunk_id=hit.chunk_id, start=start, end=end, quote=quote, location=hit.location,
-                    answer_start=claim[0], answer_end=claim[1])
+    return Citation(
+        marker=label,
+        status="verified" if found and holds(quote, start, end, source) else "unverified",
+        source_id=hit.source_id,
+        source=hit.source,
+        version_id=hit.version_id,
+        version=hit.version,
+        chunk_id=hit.chunk_id,
+        start=start,
+        end=end,
+        quote=quote,
+        location=hit.location,
+        answer_start=claim[0],
+        answer_end=claim[1],
+    )
 
 
 def holds(quote: str, start: int, end: int, text: str | None) -> bool:
@@ -100,16 +120,18 @@ def holds(quote: str, start: int, end: int, text: str | None) -> bool:
     return bool(quote) and text is not None and text[start:end] == quote
 
 
-def _claims(text: str, marker: Marker, markers: Sequence[Marker], spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _claims(
+    text: str, marker: Marker, markers: Sequence[Marker], spans: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
     """Return what the marker may stand for, narrowest first: the words since the last marker, the whole sentence."""
     at = next((i for i, (start, end) in enumerate(spans) if start <= marker.start < end), 0)
     start = spans[at][0] if spans else 0
-    if not _words(text[start:marker.start]) and at:  # "… the end. [1] The next …": it belongs to what went before
+    if not _words(text[start : marker.start]) and at:  # "… the end. [1] The next …": it belongs to what went before
         start = spans[at - 1][0]
     clause, end = start, marker.start
     for other in markers:
         if start <= other.start and other.end <= marker.start:
-            if _words(text[other.end:marker.start]):
+            if _words(text[other.end : marker.start]):
                 clause = max(clause, other.end)
             else:  # "[1][2]": both stand for the same words
                 end = min(end, other.start)
@@ -152,8 +174,14 @@ def locate(claim: str, passage: str, language: str = "en") -> tuple[int, int] | 
         (and nothing if these words do not stand there), else the sentence, or
         two in a row, with most of the claim's words.
     """
-    quoted = [part for groups in _QUOTED.findall(claim) for phrase in groups if phrase
-              for part in [max(_ELLIPSIS.split(phrase), key=len)] if len(part) >= 6]
+    quoted = [
+        part
+        for groups in _QUOTED.findall(claim)
+        for phrase in groups
+        if phrase
+        for part in [max(_ELLIPSIS.split(phrase), key=len)]
+        if len(part) >= 6
+    ]
     if not quoted:
         at = passage.find(claim.strip()) if len(claim.strip()) >= _VERBATIM else -1
         return (at, at + len(claim.strip())) if at >= 0 else _supporting(claim, passage, language)

@@ -80,13 +80,18 @@ def compose(hits: Sequence[Hit], versions: Mapping[UUID, str], *, window: int, o
     if usable and not kept:
         kept = _shortened(usable[0], room, window)
     merged = [group for source in _by_source(kept) for group in _neighbours(source)]
-    shown = [Evidence(label, group[0].start, max(hit.end for hit in group), tuple(group)) for label, group in enumerate(merged, start=1)]
+    shown = [
+        Evidence(label, group[0].start, max(hit.end for hit in group), tuple(group))
+        for label, group in enumerate(merged, start=1)
+    ]
     passages = tuple(_passage(evidence, versions) for evidence in shown)
     ids = {hit.chunk_id for hit in kept}
     cut = [hit for hit in hits if hit.chunk_id not in ids]
     lost = dict.fromkeys(hit.source for hit in cut if hit.source_id not in {kept_hit.source_id for kept_hit in kept})
     used = overhead + sum(cost(passage.source + passage.text) for passage in passages)
-    budget = Budget(window=window, reserved=reserved, used=used, passages=len(passages), cut=len(cut), cut_sources=tuple(lost))
+    budget = Budget(
+        window=window, reserved=reserved, used=used, passages=len(passages), cut=len(cut), cut_sources=tuple(lost)
+    )
     return Context(passages, {evidence.label: evidence for evidence in shown}, budget)
 
 
@@ -99,7 +104,10 @@ def _distinct(hits: Sequence[Hit]) -> list[Hit]:
     kept: list[tuple[Hit, frozenset[str]]] = []
     for hit in hits:
         words = frozenset(sparse.terms(hit.text, "en"))
-        if not any(len(words & other) >= NEAR * max(1, min(len(words), len(other))) and not _touch(hit, first) for first, other in kept):
+        if not any(
+            len(words & other) >= NEAR * max(1, min(len(words), len(other))) and not _touch(hit, first)
+            for first, other in kept
+        ):
             kept.append((hit, words))
     return [hit for hit, _ in kept]
 
@@ -131,8 +139,11 @@ def _shortened(hit: Hit, room: int, window: int) -> list[Hit]:
             break
         end = stop
     if not end:
-        raise InvalidInput(f"question and instructions leave no room for sources in a window of {window} tokens",
-                           hint="shorten the question or raise SBF_MODEL_CONTEXT_TOKENS", window=window)
+        raise InvalidInput(
+            f"question and instructions leave no room for sources in a window of {window} tokens",
+            hint="shorten the question or raise SBF_MODEL_CONTEXT_TOKENS",
+            window=window,
+        )
     return [hit.model_copy(update={"end": hit.start + end, "text": hit.text[:end]})]
 
 
@@ -155,7 +166,16 @@ def _neighbours(hits: Sequence[Hit]) -> list[list[Hit]]:
 
 def _passage(evidence: Evidence, versions: Mapping[UUID, str]) -> Passage:
     first = evidence.hits[0]
-    return Passage(label=evidence.label, source_id=first.source_id, source=first.source, version_id=first.version_id,
-                   version=first.version, chunk_id=first.chunk_id, start=evidence.start, end=evidence.end,
-                   text=versions[first.version_id][evidence.start:evidence.end], location=first.location,
-                   score=max(hit.score for hit in evidence.hits))
+    return Passage(
+        label=evidence.label,
+        source_id=first.source_id,
+        source=first.source,
+        version_id=first.version_id,
+        version=first.version,
+        chunk_id=first.chunk_id,
+        start=evidence.start,
+        end=evidence.end,
+        text=versions[first.version_id][evidence.start : evidence.end],
+        location=first.location,
+        score=max(hit.score for hit in evidence.hits),
+    )

@@ -75,7 +75,7 @@ class Sentence:
     @property
     def text(self) -> str:
         """Return the sentence itself."""
-        return self.hit.text[self.start - self.hit.start:self.end - self.hit.start]
+        return self.hit.text[self.start - self.hit.start : self.end - self.hit.start]
 
     @property
     def order(self) -> tuple[float, int, int]:
@@ -126,7 +126,9 @@ async def choose(question: str, hits: Sequence[Hit], reranker: Reranker | None, 
     if reranker is not None and found:
         judged = found[:JUDGED]
         logits = await reranker.score(question, [sentence.text for sentence in judged])
-        found = sorted((replace(s, logit=logit) for s, logit in zip(judged, logits, strict=True)), key=lambda s: s.order)
+        found = sorted(
+            (replace(s, logit=logit) for s, logit in zip(judged, logits, strict=True)), key=lambda s: s.order
+        )
     return _decide(found, language)
 
 
@@ -147,7 +149,7 @@ def _sentences(hit: Hit, rank: float, language: str) -> Iterator[Sentence]:
         words = hit.text[start:end]
         terms = frozenset(sparse.terms(words, language))
         if len(terms) >= 3 or any(char.isdigit() for char in words):
-            follows = before is not None and "\n\n" not in hit.text[before[1]:start] and end - before[0] <= LONGEST
+            follows = before is not None and "\n\n" not in hit.text[before[1] : start] and end - before[0] <= LONGEST
             context = before[0] if before and follows and _REFERS_BACK.match(words) else start
             yield Sentence(hit, hit.start + start, hit.start + end, terms, hit.start + context, rank=rank)
         before = start, end
@@ -258,7 +260,7 @@ class _Writer:
     def quote(self, sentence: Sentence) -> None:
         """Quote a sentence, with the one before if it refers back."""
         start = sentence.context
-        words = " ".join(sentence.hit.text[start - sentence.hit.start:sentence.end - sentence.hit.start].split())
+        words = " ".join(sentence.hit.text[start - sentence.hit.start : sentence.end - sentence.hit.start].split())
         gap = "\n\n" if self.pieces else ""
         self._cite(sentence, start, self._length + len(gap) + 1, len(words))
         self.say(f"{gap}“{words}” [{self.labels[sentence.hit.chunk_id]}]")
@@ -275,5 +277,5 @@ class _Writer:
         label = self.labels.setdefault(hit.chunk_id, len(self.labels) + 1)
         shown = Evidence(label, hit.start, hit.end, (hit,))
         source = self._versions.get(hit.version_id, "")
-        same = source[start:sentence.end] == hit.text[start - hit.start:sentence.end - hit.start]
+        same = source[start : sentence.end] == hit.text[start - hit.start : sentence.end - hit.start]
         self.citations.append(citation(label, shown, start, sentence.end, (at, at + length), source, found=same))

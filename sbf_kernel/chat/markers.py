@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _INSIDE: Final = r"[\d ^,;、，\-–—]"
 _MAX_INSIDE: Final = 60
-_MARKER: Final = re.compile(rf"(?P<gap>[ \t]*)[\[【](?P<inside>{_INSIDE}{{1,{_MAX_INSIDE}}})(?:†[^\]】\n]{{0,40}})?[\]】]")
+_MARKER: Final = re.compile(
+    rf"(?P<gap>[ \t]*)[\[【](?P<inside>{_INSIDE}{{1,{_MAX_INSIDE}}})(?:†[^\]】\n]{{0,40}})?[\]】]"
+)
 _MAYBE_MARKER: Final = re.compile(rf"[\[【]{_INSIDE}{{0,{_MAX_INSIDE}}}(?:†[^\]】\n]{{0,40}})?\Z")
 _ITEM: Final = re.compile(r"\s*\^?(\d{1,3})(?:\s*[-–—]\s*\^?(\d{1,3}))?\s*")
 _LONGEST_RANGE: Final = 50
@@ -102,7 +104,7 @@ class MarkerStream:
         end = self._buffer.find("\n") + 1
         if end:
             self._line_start, self._verbatim = True, False
-        return (end or len(self._buffer)), self._buffer[:end or None]
+        return (end or len(self._buffer)), self._buffer[: end or None]
 
     def _prose(self, final: bool) -> tuple[int, str] | None:
         match = _STOP.search(self._buffer)
@@ -127,7 +129,7 @@ class MarkerStream:
         match = _MARKER.match(self._buffer)
         labels = _labels(match["inside"]) if match else None
         if match is None or labels is None:
-            return at + 1, self._buffer[:at + 1]
+            return at + 1, self._buffer[: at + 1]
         known = [label for label in dict.fromkeys(labels) if label in self._labels]
         self.unknown += sum(label not in self._labels for label in labels)
         if not known:
@@ -153,7 +155,7 @@ class MarkerStream:
         line = window.split("\n", 1)[0]
         close = re.compile(rf"(?<!`)`{{{run}}}(?!`)").search(line, run)
         if close and (close.end() < len(window) or complete):
-            return close.end(), self._buffer[:close.end()]
+            return close.end(), self._buffer[: close.end()]
         return (run, "`" * run) if complete else None
 
 

@@ -19,9 +19,15 @@ _SINGLE: Final = frozenset("'‘’‚‛′ʼ`´")
 _DOUBLE: Final = frozenset('"“”„‟″«»')
 _INVISIBLE: Final = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
-_NEGATION: Final = re.compile(r"\b(?:not|no|never|none|nor|neither|without|cannot|\w+n't|nicht|kein\w*|nie|ohne|ne|pas|jamais|sin|nunca)\b")
-_SMALL: Final = {word: str(n) for n, word in enumerate(
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"])}
+_NEGATION: Final = re.compile(
+    r"\b(?:not|no|never|none|nor|neither|without|cannot|\w+n't|nicht|kein\w*|nie|ohne|ne|pas|jamais|sin|nunca)\b"
+)
+_SMALL: Final = {
+    word: str(n)
+    for n, word in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+}
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,22 @@ class Written:
         ISO 639-1 code, for finding the words behind a citation.
     """
 
-    def __init__(self, model: LanguageModel, question: str, hits: Sequence[Hit], versions: Mapping[UUID, str],
-                 window: int, language: str) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        question: str,
+        hits: Sequence[Hit],
+        versions: Mapping[UUID, str],
+        window: int,
+        language: str,
+    ) -> None:
         self.model = model
         boundary = sha256("\0".join([question, *(hit.text for hit in hits)]).encode()).hexdigest()[:12]
         self.system = prompts.fill("answer_system", sentinel=SENTINEL, boundary=boundary)
         empty = prompts.fill("answer", boundary=boundary, passages="", question=question)
-        self.context: Context = context.compose(hits, versions, window=window, overhead=context.tokens(self.system + empty))
+        self.context: Context = context.compose(
+            hits, versions, window=window, overhead=context.tokens(self.system + empty)
+        )
         blocks = "\n\n".join(_block(passage, boundary) for passage in self.context.passages)
         self.prompt = prompts.fill("answer", boundary=boundary, passages=blocks, question=question)
         self.answered = True
@@ -117,7 +126,12 @@ class Written:
     @property
     def parameters(self) -> dict[str, Any]:
         """What else shaped the answer."""
-        return {"asked": self.model.id, "temperature": 0.0, "max_tokens": self.context.budget.reserved, "finish": self.completion.finish}
+        return {
+            "asked": self.model.id,
+            "temperature": 0.0,
+            "max_tokens": self.context.budget.reserved,
+            "finish": self.completion.finish,
+        }
 
 
 def _block(passage: Passage, boundary: str) -> str:

@@ -37,7 +37,7 @@ def filled(notebook: NotebookHandle) -> NotebookHandle:
 def check_quotes(workspace: Workspace, answer: Answer) -> None:
     for cited in answer.citations:
         text = workspace.sources.text(cited.source_id, version_id=cited.version_id).text
-        assert text[cited.start:cited.end] == cited.quote
+        assert text[cited.start : cited.end] == cited.quote
 
 
 def test_an_extractive_answer_is_quoted_stored_and_rechecked(workspace: Workspace, filled: NotebookHandle) -> None:
@@ -89,12 +89,20 @@ class Endpoint(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
         self.prompts.append(prompt)
-        label = next(line.split("]")[0][1:] for line in prompt.splitlines() if line.startswith("[") and "bees.md" in line)
+        label = next(
+            line.split("]")[0][1:] for line in prompt.splitlines() if line.startswith("[") and "bees.md" in line
+        )
         self.close_connection = True
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        for word in ("A queen lays up to 2,000 ", "eggs in a day [", f"{label}", ", 77]. She ", f"writes poems [{label}]."):
+        for word in (
+            "A queen lays up to 2,000 ",
+            "eggs in a day [",
+            f"{label}",
+            ", 77]. She ",
+            f"writes poems [{label}].",
+        ):
             self.event({"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]})
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         self.event({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}})

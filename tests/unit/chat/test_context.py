@@ -24,12 +24,22 @@ def prose(topic: str, words: int) -> str:
     return " ".join(f"{topic}{n}" for n in range(words)) + "."
 
 
-CHUNKS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30), st.integers(1, 120)), min_size=1, max_size=25, unique_by=lambda c: c[:2])
+CHUNKS = st.lists(
+    st.tuples(st.sampled_from("abcd"), st.integers(0, 30), st.integers(1, 120)),
+    min_size=1,
+    max_size=25,
+    unique_by=lambda c: c[:2],
+)
 
 
 @given(chunks=CHUNKS, window=st.integers(1_000, 6_000))
-def test_the_window_is_never_exceeded(hit: Callable[..., Hit], versions: Versions, chunks: list[tuple[str, int, int]], window: int) -> None:
-    hits = [hit(prose(f"{source}{at}w", words), source=source, start=at * 2_000, rank=rank) for rank, (source, at, words) in enumerate(chunks, start=1)]
+def test_the_window_is_never_exceeded(
+    hit: Callable[..., Hit], versions: Versions, chunks: list[tuple[str, int, int]], window: int
+) -> None:
+    hits = [
+        hit(prose(f"{source}{at}w", words), source=source, start=at * 2_000, rank=rank)
+        for rank, (source, at, words) in enumerate(chunks, start=1)
+    ]
     texts = versions(hits)
     made = context.compose(hits, texts, window=window, overhead=200)
     budget = made.budget
@@ -40,7 +50,7 @@ def test_the_window_is_never_exceeded(hit: Callable[..., Hit], versions: Version
     assert budget.cut == len(hits) - len(shown)
     assert [p.label for p in made.passages] == list(range(1, len(made.passages) + 1))
     for passage in made.passages:
-        assert texts[passage.version_id][passage.start:passage.end] == passage.text
+        assert texts[passage.version_id][passage.start : passage.end] == passage.text
     assert not set(budget.cut_sources) & {p.source for p in made.passages}
     for version_id in {p.version_id for p in made.passages}:
         starts = [p.start for p in made.passages if p.version_id == version_id]

@@ -18,31 +18,34 @@ def read(pieces: list[str], labels: range = range(1, 6)) -> tuple[str, list[tupl
     return text, [(m.label, m.start, m.end) for m in stream.markers], stream.unknown
 
 
-@pytest.mark.parametrize(("written", "clean"), [
-    ("Yes [1].", "Yes [1]."),
-    ("Yes [1, 2].", "Yes [1][2]."),
-    ("Yes [1,2][3].", "Yes [1][2][3]."),
-    ("Yes【1】.", "Yes[1]."),
-    ("Yes 【2†source】.", "Yes [2]."),
-    ("Yes [1-3].", "Yes [1][2][3]."),
-    ("Yes [1–3; 5].", "Yes [1][2][3][5]."),
-    ("Yes [^4].", "Yes [4]."),
-    ("Yes [2, 2].", "Yes [2]."),
-    ("Yes [9].", "Yes."),
-    ("Yes [9] and no [1, 8].", "Yes and no [1]."),
-    ("Yes [1-99].", "Yes [1]."),
-    ("a [0, 1] interval", "a [0, 1] interval"),
-    ("in [2024] or [citation needed]", "in [2024] or [citation needed]"),
-    ("- [ ] to do", "- [ ] to do"),
-    ("`a[1]` is code", "`a[1]` is code"),
-    ("``a[1] ` b`` and [1]", "``a[1] ` b`` and [1]"),
-    ("a lone ` and [1]", "a lone ` and [1]"),
-    ("```\nx[1]\n```\nso [1]", "```\nx[1]\n```\nso [1]"),
-    ("~~~py\nx[9]\n```\n[9]\n~~~\nso [9]", "~~~py\nx[9]\n```\n[9]\n~~~\nso"),
-    ("{{7*7}} {x.__class__} %s ${a}", "{{7*7}} {x.__class__} %s ${a}"),
-    ("open [1", "open [1"),
-    ("trailing  ", "trailing  "),
-])
+@pytest.mark.parametrize(
+    ("written", "clean"),
+    [
+        ("Yes [1].", "Yes [1]."),
+        ("Yes [1, 2].", "Yes [1][2]."),
+        ("Yes [1,2][3].", "Yes [1][2][3]."),
+        ("Yes【1】.", "Yes[1]."),
+        ("Yes 【2†source】.", "Yes [2]."),
+        ("Yes [1-3].", "Yes [1][2][3]."),
+        ("Yes [1–3; 5].", "Yes [1][2][3][5]."),
+        ("Yes [^4].", "Yes [4]."),
+        ("Yes [2, 2].", "Yes [2]."),
+        ("Yes [9].", "Yes."),
+        ("Yes [9] and no [1, 8].", "Yes and no [1]."),
+        ("Yes [1-99].", "Yes [1]."),
+        ("a [0, 1] interval", "a [0, 1] interval"),
+        ("in [2024] or [citation needed]", "in [2024] or [citation needed]"),
+        ("- [ ] to do", "- [ ] to do"),
+        ("`a[1]` is code", "`a[1]` is code"),
+        ("``a[1] ` b`` and [1]", "``a[1] ` b`` and [1]"),
+        ("a lone ` and [1]", "a lone ` and [1]"),
+        ("```\nx[1]\n```\nso [1]", "```\nx[1]\n```\nso [1]"),
+        ("~~~py\nx[9]\n```\n[9]\n~~~\nso [9]", "~~~py\nx[9]\n```\n[9]\n~~~\nso"),
+        ("{{7*7}} {x.__class__} %s ${a}", "{{7*7}} {x.__class__} %s ${a}"),
+        ("open [1", "open [1"),
+        ("trailing  ", "trailing  "),
+    ],
+)
 def test_forms(written: str, clean: str) -> None:
     assert read([written])[0] == clean
 
@@ -63,8 +66,40 @@ def test_code_has_no_markers() -> None:
     assert (markers, unknown) == ([], 0)
 
 
-PIECES = st.sampled_from(["[", "]", "1", "2", "9", ", ", ",", "-", " ", "  ", "\n", "`", "```", "~~~", "\n```", "【", "】", "†s", "word", ".", "^", "0",
-                          "[1]", "[2, 3]", " [9]", "é", "中", "\t", "x" * 90, " " * 5])
+PIECES = st.sampled_from(
+    [
+        "[",
+        "]",
+        "1",
+        "2",
+        "9",
+        ", ",
+        ",",
+        "-",
+        " ",
+        "  ",
+        "\n",
+        "`",
+        "```",
+        "~~~",
+        "\n```",
+        "【",
+        "】",
+        "†s",
+        "word",
+        ".",
+        "^",
+        "0",
+        "[1]",
+        "[2, 3]",
+        " [9]",
+        "é",
+        "中",
+        "\t",
+        "x" * 90,
+        " " * 5,
+    ]
+)
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
 
 
@@ -99,11 +134,14 @@ def test_little_is_held_back() -> None:
     assert stream.feed("not a marker") == " [not a marker"
 
 
-@pytest.mark.parametrize("text", ["[" * 50_000, "[1" * 50_000, "`" * 50_000, " " * 50_000 + "x", "` " * 25_000, "[1]" * 20_000, "[,,,," * 20_000])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 50_000, "[1" * 50_000, "`" * 50_000, " " * 50_000 + "x", "` " * 25_000, "[1]" * 20_000, "[,,,," * 20_000],
+)
 def test_hostile_streams_cost_little(text: str) -> None:
     begin = time.perf_counter()
     stream = MarkerStream({1})
     for start in range(0, len(text), 40):
-        stream.feed(text[start:start + 40])
+        stream.feed(text[start : start + 40])
     stream.finish()
     assert time.perf_counter() - begin < 5

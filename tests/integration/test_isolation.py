@@ -11,6 +11,7 @@ import pytest
 from sbf_kernel import operations as op
 from sbf_kernel.errors import NotFound
 from sbf_kernel.models import sparse
+from tests.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sbf_kernel.records import Answer, Principal, Source
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
+    from tests.conftest import CountingEmbedder
 
 TABLES = (
     "notebooks", "sources", "notebook_sources", "source_versions", "chunks", "lexical", "embeddings", "embedding_cache",
@@ -121,20 +123,25 @@ def test_the_same_bytes_of_two_tenants_are_two_sources(stranger: Workspace, sour
 
 
 def test_a_stranger_cannot_stop_or_watch_running_work(
-    stranger: Workspace, workspace: Workspace, notebook: NotebookHandle
+    stranger: Workspace, workspace: Workspace, notebook: NotebookHandle, embedder: CountingEmbedder
 ) -> None:
-    text = "\n\n".join(f"# Part {n}\n\n" + "Slow rivers carry fine silt to the delta. " * 40 for n in range(6))
-    add = op.AddSource(notebook_id=notebook.id, name="long.md", origin="text:long", content=text.encode())
+    embedder.allowed = 0
+    add = op.AddSource(
+        notebook_id=notebook.id, name="silt", origin="text:silt", content=b"Slow rivers carry fine silt."
+    )
     running = workspace.call(add)
     own = stranger.call(add.model_copy(update={"notebook_id": stranger.notebooks.create("own").id}))
+    until(lambda: embedder.waiting == 2)
     stranger.call(op.CancelSources(source_ids=(running.id,)))
     for operation in (op.DeleteSource(source_id=running.id), op.RetrySource(source_id=running.id)):
         with pytest.raises(NotFound):
             stranger.call(operation)
-    seen = {source.id for source in stranger.stream(op.WatchSources(source_ids=(running.id, own.id)))}
-    assert seen == {own.id}
-    *_, last = workspace.stream(op.WatchSources(source_ids=(running.id,)))
-    assert (last.status, last.stage) == ("ready", "stored")
+    assert (embedder.waiting, workspace.sources.get(running.id).status) == (2, "processing")
+    watching = stranger.stream(op.WatchSources(source_ids=(running.id, own.id)))
+    assert next(watching).id == own.id
+    workspace.call(op.CancelSources(source_ids=(running.id,)))  # its watchers are told
+    embedder.allowed = 10
+    assert {source.id for source in watching} == {own.id}
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -261,3 +261,24 @@ def test_without_an_embedder_search_goes_by_words_and_says_so(
     assert hits.warnings
     with pytest.raises(ModelUnavailable):
         library.search("whales", arm="dense")
+
+
+@pytest.mark.parametrize("scope", [{}, {"tags": ("sea", "food")}, {"per_source": True}])
+def test_the_ways_of_large_collections_find_the_same_as_looking_at_everything(
+    library: NotebookHandle, scope: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = ("whales in the sea", "wild yeast dough", "火山灰", "Häuser Kruste")
+    exact = {
+        (query, arm): library.search(query, arm=arm, limit=5, **scope).items
+        for query in queries
+        for arm in ("lexical", "dense", "hybrid")
+    }
+    assert any(exact.values())
+    monkeypatch.setattr("sbf_kernel.search.lexical.EXACT_CHUNKS", 0)
+    monkeypatch.setattr("sbf_kernel.search.lexical.SCAN_GAIN", 0)
+    monkeypatch.setattr("sbf_kernel.search.dense.EXACT_CHUNKS", 0)
+    for (query, arm), items in exact.items():
+        found = library.search(query, arm=arm, limit=5, **scope).items
+        assert [(hit.chunk_id, hit.lexical_rank, hit.dense_rank) for hit in found] == [
+            (hit.chunk_id, hit.lexical_rank, hit.dense_rank) for hit in items
+        ]

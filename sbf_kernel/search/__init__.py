@@ -63,7 +63,7 @@ async def search(runtime: Runtime, principal: Principal, op: Search) -> Hits:
         items=_hits(rows, op, ranked, scope),
         searched_chunks=scope.chunks,
         milliseconds=round((time.perf_counter() - began) * 1_000, 1),
-        warnings=_warnings(runtime, op),
+        warnings=_warnings(runtime, op, unseen=embedding is not None and len(by_meaning) < min(depth, scope.chunks)),
     )
 
 
@@ -112,7 +112,11 @@ def _hit(row: ranking.Found, wanted: frozenset[int], rank: int, chunk: Ranked) -
     )
 
 
-def _warnings(runtime: Runtime, op: Search) -> tuple[str, ...]:
+def _warnings(runtime: Runtime, op: Search, *, unseen: bool) -> tuple[str, ...]:
     if op.arm == "hybrid" and runtime.embedder is None:
         return ("no embedding model: words only",)
+    if unseen and runtime.embedder is not None:
+        return (
+            f"some sources have no vectors of {runtime.embedder.id}: found by words only; delete and add them again",
+        )
     return ()

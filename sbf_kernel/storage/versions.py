@@ -150,6 +150,7 @@ values (:user_id, :id, :source_id,
 
 _FINISH = """
 update sources set status = 'ready', stage = 'stored', reason = '', message = '', done = :chunks, total = :chunks,
+  name = case when url is not null and name = left(url, 300) then coalesce(nullif(left(:title, 300), ''), name) else name end,
   media_type = :media_type, language = :language, version_id = :version_id,
   version = (select number from source_versions where user_id = :user_id and id = :version_id),
   char_count = :chars, chunk_count = :chunks, page_count = :pages, metadata = cast(:metadata as jsonb), updated_at = now()
@@ -183,6 +184,7 @@ def _source_row(user_id: str, version: NewVersion, version_id: UUID) -> dict[str
         "user_id": user_id,
         "source_id": version.source_id,
         "version_id": version_id,
+        "title": version.title,
         "media_type": version.media_type,
         "language": version.language,
         "chars": len(version.text),

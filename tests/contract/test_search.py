@@ -263,6 +263,22 @@ def test_without_an_embedder_search_goes_by_words_and_says_so(
         library.search("whales", arm="dense")
 
 
+def test_sources_that_the_model_has_not_seen_are_said_and_still_found(
+    workspace: Workspace, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = workspace.notebooks.create("Models")
+    with monkeypatch.context() as before:
+        before.setattr(runtime, "embedder", None)
+        notebook.add_text("Lapwings nest on open ground.", name="lapwings", progress=False)
+    notebook.add_text("Swifts sleep on the wing.", name="swifts", progress=False)
+
+    hits = notebook.search("where do lapwings nest?")
+
+    assert "lapwings" in {hit.source for hit in hits}
+    assert "no vectors" in " ".join(hits.warnings)
+    assert not notebook.search("swifts", source_ids=(notebook.sources.get("swifts").id,)).warnings
+
+
 @pytest.mark.parametrize("scope", [{}, {"tags": ("sea", "food")}, {"per_source": True}])
 def test_the_ways_of_large_collections_find_the_same_as_looking_at_everything(
     library: NotebookHandle, scope: dict[str, Any], monkeypatch: pytest.MonkeyPatch

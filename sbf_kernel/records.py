@@ -40,13 +40,10 @@ class Record(BaseModel):
 Item = TypeVar("Item", bound=Record)
 
 
-class Listing(Record, Sequence[Item], Generic[Item]):
-    """A page of records; behaves as a sequence and knows the ``total``."""
+class Records(Record, Sequence[Item], Generic[Item]):
+    """Several records of a kind; behaves as a sequence."""
 
-    items: tuple[Item, ...]
-    total: int
-    limit: int
-    offset: int
+    items: tuple[Item, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
@@ -64,6 +61,14 @@ class Listing(Record, Sequence[Item], Generic[Item]):
     def df(self) -> pd.DataFrame:
         """Return one row per record."""
         return to_frame(item.model_dump() for item in self.items)
+
+
+class Listing(Records[Item], Generic[Item]):
+    """A page of records that knows the ``total``."""
+
+    total: int
+    limit: int
+    offset: int
 
 
 def to_frame(rows: Any) -> pd.DataFrame:
@@ -245,29 +250,15 @@ class Hit(Record):
         return display.hit(self)
 
 
-class Hits(Record, Sequence[Hit]):
+class Hits(Records[Hit]):
     """The ranking for one query."""
 
     query: str
     arm: str
-    items: tuple[Hit, ...]
     searched_chunks: int = 0
     """Size of the scope."""
     milliseconds: float = 0.0
     warnings: tuple[str, ...] = ()
-
-    @overload
-    def __getitem__(self, index: int) -> Hit: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
-    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
-        return self.items[index]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[Hit]:  # type: ignore[override]
-        return iter(self.items)
 
     def df(self) -> pd.DataFrame:
         """Return rank, score, both arms' ranks, source, version, page, start, end, text: a row per hit."""
@@ -311,23 +302,8 @@ class Citation(Record):
         return display.citation(self)
 
 
-class Citations(Record, Sequence[Citation]):
+class Citations(Records[Citation]):
     """All citations of an answer, in the order of the text."""
-
-    items: tuple[Citation, ...] = ()
-
-    @overload
-    def __getitem__(self, index: int) -> Citation: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Citation]: ...
-    def __getitem__(self, index: int | slice) -> Citation | Sequence[Citation]:
-        return self.items[index]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[Citation]:  # type: ignore[override]
-        return iter(self.items)
 
     def df(self) -> pd.DataFrame:
         """Return a row per citation: marker, status, source, version, page, start, end, quote."""

@@ -133,9 +133,16 @@ async def choose(question: str, hits: Sequence[Hit], reranker: Reranker | None, 
 
 
 def candidates(question: str, hits: Sequence[Hit], language: str) -> list[Sentence]:
-    """Return the sentences of ``hits``, best first by words and by the rank of their passage; repetitions once."""
+    """Return the sentences of ``hits``, best first by words and by the rank of their passage.
+
+    Repetitions count once. A sentence that asks the same question (a heading,
+    an example, a list of questions) is no answer to it.
+    """
     top = max((hit.score for hit in hits), default=0.0) or 1.0
     found = {s.text: s for hit in reversed(hits) for s in _sentences(hit, max(0.0, hit.score / top), language)}
+    echo = " ".join(sparse.fold(question).split())
+    if echo.endswith(("?", "？")):
+        found = {text: s for text, s in found.items() if echo not in " ".join(sparse.fold(text).split())}
     frequency = Counter(term for sentence in found.values() for term in sentence.terms)
     weights = {term: sparse.idf(frequency[term], len(found)) for term in set(sparse.terms(question, language))}
     total = sum(weights.values()) or 1.0

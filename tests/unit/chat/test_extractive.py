@@ -61,6 +61,13 @@ async def test_says_when_nothing_answers(hit: Callable[..., Hit], versions: Vers
     assert (lead.status, draft.text[lead.answer_start : lead.answer_end]) == ("verified", "bees.txt, p. 1")
 
 
+async def test_the_question_itself_is_no_answer(hit: Callable[..., Hit], versions: Versions, judge: Reranker) -> None:
+    faq = "Try this: ask('How many eggs does a queen lay?') and see.\n\n" + BEES
+    draft = await ask("How many eggs does a queen lay?", [hit(faq)], versions([hit(faq)]), judge)
+    assert draft.answered
+    assert "Try this" not in draft.text
+
+
 async def test_nothing_near_names_nothing(hit: Callable[..., Hit], versions: Versions) -> None:
     hits = [hit(BEES)]
     draft = await ask("Kubernetes ingress annotations?", hits, versions(hits))

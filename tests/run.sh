@@ -2,9 +2,8 @@
 # Runs all tests as CI does: everything from one command, with coverage.
 set -eu
 cd "$(dirname "$0")/.."
-export SBF_STATIC=1
 .venv/bin/coverage erase
 .venv/bin/python -m pytest tests --cov --cov-report= "$@"
-.venv/bin/python -m pytest --nbval --nbval-current-env notebooks/00_quickstart.ipynb
+SBF_STATIC=1 .venv/bin/python -m pytest --nbval --nbval-current-env notebooks/00_quickstart.ipynb
 .venv/bin/coverage combine --quiet
 .venv/bin/coverage report

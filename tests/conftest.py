@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 for _name in [name for name in os.environ if name.startswith("SBF_") and name != "SBF_STATIC"]:
     del os.environ[_name]  # what a developer has set must not reach the tests
+
+# A shell that starts the tests in the background makes them deaf to Ctrl-C, which some of them press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BACKENDS = ("local",)
 """Every contract test runs once on each; a further backend adds its name here and its maker to ``open_workspace``."""

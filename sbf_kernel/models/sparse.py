@@ -13,7 +13,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Set
 from math import log
 from zlib import crc32
 
@@ -124,16 +124,33 @@ def terms(text: str, language: str) -> Iterator[str]:
     return (term for _, _, term in _spans(fold(text), language))
 
 
-def spans(text: str, language: str) -> Iterator[tuple[int, int, str]]:
+def spans(text: str, language: str, words: Container[str] | None = None) -> Iterator[tuple[int, int, str]]:
     """Yield ``(start, end, term)`` of each index term, with offsets into ``text`` as it stands.
 
     Folding can change the length of a text, so words are found in the text
     itself and folded one by one.
+
+    Parameters
+    ----------
+    words
+        Only words among these, as they stand in the text; None for all.
     """
     for match in _WORD.finditer(text):
-        offset = match.start()
-        for start, end, term in _pieces(match.group(), language):
-            yield offset + start, offset + end, term
+        word = match.group()
+        if words is None or word in words:
+            offset = match.start()
+            for start, end, term in _pieces(word, language):
+                yield offset + start, offset + end, term
+
+
+def words_with(text: str, language: str, wanted: Set[int]) -> set[str]:
+    """Return the words of ``text``, as they stand, that have an index term whose id is ``wanted``."""
+    return {word for word in set(_WORD.findall(text)) if not wanted.isdisjoint(_ids(word, language))}
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _ids(word: str, language: str) -> tuple[int, ...]:
+    return tuple(term_id(term) for *_, term in _pieces(word, language))
 
 
 @functools.lru_cache(maxsize=1 << 16)

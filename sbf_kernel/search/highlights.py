@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from functools import lru_cache
 
 from sbf_kernel.models import sparse
-
-_term_id = lru_cache(maxsize=1 << 16)(sparse.term_id)
 
 
 def highlights(text: str, wanted: Set[int], language: str) -> tuple[tuple[int, int], ...]:
@@ -21,8 +18,8 @@ def highlights(text: str, wanted: Set[int], language: str) -> tuple[tuple[int, i
         Term ids of the query, as the search itself used them.
     """
     spans: list[tuple[int, int]] = []
-    for start, end, term in sparse.spans(text, language):
-        if _term_id(term) in wanted:
+    for start, end, term in sparse.spans(text, language, sparse.words_with(text, language, wanted)):
+        if sparse.term_id(term) in wanted:
             if spans and start <= spans[-1][1]:  # overlapping pairs of Chinese or Japanese characters
                 spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
             else:

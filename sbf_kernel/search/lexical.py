@@ -23,11 +23,11 @@ EXACT_CHUNKS = 4_000
 """Scopes up to this size are scored whole; measured break-even with the candidate path."""
 SCAN_GAIN = 2.0
 """Chunks of a scope that are scored in the time in which one candidate is looked up and scored."""
-POSTINGS_BUDGET = 5_000
+POSTINGS_BUDGET = 3_000
 """Chunks that whole posting lists may bring in."""
-IMPACT_BUDGET = 8_000
+IMPACT_BUDGET = 5_000
 """Chunks that high-impact postings may bring in."""
-PAIR_BUDGET = 4_000
+PAIR_BUDGET = 2_000
 """Chunks in which two frequent terms may meet."""
 MAX_LANGUAGES = 4
 """Languages in which a query is stemmed: the most frequent ones of the collection."""

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -36,36 +37,36 @@ _AS_TENANT = "select set_config('role', 'sbf_app', true), set_config('sbf.user_i
 class Database:
     """One PostgreSQL database: embedded, or any server by URL."""
 
-    def __init__(self, engine: AsyncEngine, conninfo: str, server: EmbeddedServer | None) -> None:
-        self.engine = engine
+    def __init__(self, conninfo: str, server: EmbeddedServer | None) -> None:
         self._conninfo = conninfo
         self._server = server
         self.locks = WorkLocks(conninfo)
 
     @classmethod
     async def open(cls, settings: Settings) -> Database:
-        """Start or find the server, bring the schema up to date, open the pool.
+        """Start or find the server and bring the schema up to date.
 
         Raises
         ------
         StoreError
             With the cause and the cure.
         """
-        starting = asyncio.get_running_loop().run_in_executor(None, _prepare, settings)
-        from sqlalchemy.ext.asyncio import create_async_engine  # imported while the server starts
+        return cls(*await asyncio.get_running_loop().run_in_executor(None, _prepare, settings))
 
-        conninfo, server = await starting
+    @cached_property
+    def engine(self) -> AsyncEngine:
+        """The pool of connections, made when the first is needed: SQLAlchemy takes a quarter of a second to import."""
+        from sqlalchemy.ext.asyncio import create_async_engine
 
         async def connect() -> psycopg.AsyncConnection:
             import psycopg
 
             # Server-side prepared statements would bring generic plans back.
-            return await psycopg.AsyncConnection.connect(conninfo, options=_OPTIONS, prepare_threshold=None)
+            return await psycopg.AsyncConnection.connect(self._conninfo, options=_OPTIONS, prepare_threshold=None)
 
-        engine = create_async_engine(
+        return create_async_engine(
             "postgresql+psycopg://", async_creator=connect, pool_size=8, max_overflow=8, pool_timeout=30
         )
-        return cls(engine, conninfo, server)
 
     @asynccontextmanager
     async def transaction(self, principal: Principal) -> AsyncIterator[AsyncConnection]:
@@ -119,7 +120,8 @@ class Database:
     async def close(self) -> None:
         """Close the pool and give the embedded server's lease back."""
         await self.locks.close()
-        await self.engine.dispose()
+        if "engine" in self.__dict__:
+            await self.engine.dispose()
         if self._server is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._server.release)
 

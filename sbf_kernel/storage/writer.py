@@ -7,16 +7,19 @@ transaction runs, what becomes ready waits, and goes into the next together.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from sbf_kernel.errors import SbfError
 from sbf_kernel.records import Principal
-from sbf_kernel.storage.database import Database
-from sbf_kernel.storage.versions import NewVersion, store
+
+if TYPE_CHECKING:
+    from sbf_kernel.storage.database import Database
+    from sbf_kernel.storage.versions import NewVersion
 
 GROUP_CHUNKS = 512
 """Chunks in one transaction at most (a single larger source goes alone): bounds how long others wait for its locks."""
 
-Entry = tuple[Principal, NewVersion, "asyncio.Future[bool]"]
+Entry = tuple[Principal, "NewVersion", "asyncio.Future[bool]"]
 
 
 class Writer:
@@ -69,6 +72,8 @@ class Writer:
         return group
 
     async def _store_group(self, group: list[Entry]) -> None:
+        from sbf_kernel.storage.versions import store
+
         principal = group[0][0]
         async with self._database.transaction(principal) as connection:
             stored = await store(connection, principal.user_id, [version for _, version, _ in group])

@@ -224,7 +224,7 @@ def test_versions_that_are_ready_together_share_a_transaction(
         groups.append(len(group))
         return await real(connection, user_id, group)
 
-    monkeypatch.setattr("sbf_kernel.storage.writer.store", counted)
+    monkeypatch.setattr("sbf_kernel.storage.versions.store", counted)
     other = Principal(user_id=f"other-{uuid4()}")
 
     async def work() -> list[bool]:

@@ -100,7 +100,8 @@ class Database:
             if not lost:
                 raise
             await self._recover()
-            raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error
+            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]  # not the statement
+            raise StoreUnavailable(f"the database connection was lost: {cause}", hint="try again") from error
 
     async def _recover(self) -> None:
         await self.engine.dispose()

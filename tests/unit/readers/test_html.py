@@ -129,7 +129,7 @@ def test_depth_costs_linear_time_and_loses_no_text(depth: int) -> None:
 def test_hostile_pages_end(hostile: str) -> None:
     start = time.process_time()
     assert "needle" in text_of(f"<html><body><p>needle</p>{hostile}")
-    assert time.process_time() - start < 10
+    assert time.process_time() - start < 50  # the limit of a reader process; a quadratic parser takes far more
 
 
 def test_controls_from_references_are_removed() -> None:

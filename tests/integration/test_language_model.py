@@ -224,7 +224,7 @@ async def test_silence_before_the_first_token(provider: Provider) -> None:
     begin = time.perf_counter()
     with pytest.raises(ModelUnavailable, match="did not answer"):
         await read(model(provider, Patience(first_token=0.6)))
-    assert time.perf_counter() - begin < 15
+    assert time.perf_counter() - begin < 4
     assert len(provider.requests) == 1
 
 

@@ -190,7 +190,7 @@ async def test_a_sleeper_ends_by_wall_time() -> None:
         started = time.monotonic()
         with pytest.raises(SourceTimeout, match="longer than 1 s"):
             await sandbox.call(60)
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 5
         assert await sandbox.call(0) > 0
 
 

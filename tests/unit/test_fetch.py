@@ -387,13 +387,13 @@ async def test_a_gzip_bomb_ends_early_and_cheaply() -> None:
         await get(always(payload, Content_Encoding="gzip"))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 100 * (1024 if sys.platform != "darwin" else 1 << 20)
-    assert time.process_time() - started < 15
+    assert time.process_time() - started < 3
 
 
 async def test_a_million_empty_gzip_members_cost_little() -> None:
     started = time.process_time()
     assert (await get(always(gzip.compress(b"") * 500_000, Content_Encoding="gzip"))).content == b""
-    assert time.process_time() - started < 15
+    assert time.process_time() - started < 3
 
 
 async def test_an_announced_giant_is_not_read() -> None:
@@ -433,7 +433,7 @@ async def test_a_slow_server_ends_at_the_deadline(where: str) -> None:
     started = time.monotonic()
     with pytest.raises(FetchError, match=r"longer than 0\.8 s"):
         await get(drip, limits=FetchLimits(seconds=0.8))
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 3
 
 
 # --- failures say what happened -------------------------------------------------------------------

@@ -136,7 +136,7 @@ def test_hostile_markdown_takes_linear_time(hostile: str) -> None:
     start = time.process_time()
     with_text = read(f"{hostile}\n\nneedle".encode(), name="a.md")
     assert "needle" in with_text.text
-    assert time.process_time() - start < 50
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_latex() -> None:
 def test_hostile_latex_ends(hostile: str) -> None:
     start = time.process_time()
     assert "needle" in read(f"\\documentclass{{a}} needle {hostile}".encode(), name="a.tex").text
-    assert time.process_time() - start < 50
+    assert time.process_time() - start < 10
 
 
 def test_rtf_code_pages_follow_the_font() -> None:

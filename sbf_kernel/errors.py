@@ -4,8 +4,13 @@
 
     SbfError
     ├── InvalidInput              422  the request itself is wrong
+    │   ├── BadRequest            400  it cannot be read at all: no JSON, no such length
+    │   └── RequestTooLarge       413  more bytes than are taken
+    ├── NotSignedIn               401  no token, or one that is not good (any more)
+    ├── Forbidden                 403  known, but not allowed to do this
     ├── NotFound                  404  notebook, source, answer … unknown (or another tenant's)
     ├── Conflict                  409  the state of the object forbids it
+    ├── TooManyRequests           429  over the allowance; details["retry_after"] says when again
     ├── Cancelled                 409  somebody asked to stop
     ├── MissingExtra              501  an optional package is not installed; names the cure
     ├── SourceError               422  a source could not be brought in
@@ -21,6 +26,7 @@
     │   └── FetchRefused          422  the URL points where SBF does not go
     ├── StoreError                503  the database or blob store failed
     │   ├── StoreUnavailable           cannot connect or start
+    │   ├── StoreBusy                  no answer in time
     │   ├── StoreTooOld                PostgreSQL or pgvector below the floor
     │   └── StoreUnsupportedCpu        the bundled pgvector needs another CPU
     ├── ModelError                502  a model failed
@@ -83,6 +89,36 @@ class InvalidInput(SbfError):
     status = 422
 
 
+class BadRequest(InvalidInput):
+    """The request cannot be read at all."""
+
+    code = "bad_request"
+    status = 400
+
+
+class RequestTooLarge(InvalidInput):
+    """The request has more bytes than are taken."""
+
+    code = "request_too_large"
+    status = 413
+    default_hint = "send less at once"
+
+
+class NotSignedIn(SbfError):
+    """There is no token, or it is not good (any more)."""
+
+    code = "not_signed_in"
+    status = 401
+    default_hint = "send Authorization: Bearer with a token that is good"
+
+
+class Forbidden(SbfError):
+    """The user is known, but may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
 class NotFound(SbfError):
     """The object does not exist, or belongs to somebody else."""
 
@@ -95,6 +131,14 @@ class Conflict(SbfError):
 
     code = "conflict"
     status = 409
+
+
+class TooManyRequests(SbfError):
+    """The allowance of calls per minute is used up; ``details["retry_after"]`` tells the seconds to wait."""
+
+    code = "too_many_requests"
+    status = 429
+    default_hint = "wait a moment"
 
 
 class Cancelled(SbfError):
@@ -203,6 +247,13 @@ class StoreUnavailable(StoreError):
     """The database cannot be reached or started."""
 
     code = "store_unavailable"
+
+
+class StoreBusy(StoreError):
+    """The database did not answer in time."""
+
+    code = "store_busy"
+    default_hint = "try again in a moment"
 
 
 class StoreTooOld(StoreError):

@@ -31,6 +31,15 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     """``postgresql://…`` of a server to use instead of the embedded one."""
 
+    database_pool: int = Field(default=16, ge=1)
+    """Connections of one process to the database at most."""
+
+    database_wait_seconds: float = Field(default=30, gt=0)
+    """Longest wait for one of them."""
+
+    database_statement_seconds: int = Field(default=0, ge=0)
+    """Longest time for one statement; 0 is no limit."""
+
     embedder: str = "builtin:bge-small-en-v1.5"
     """``builtin:bge-small-en-v1.5`` or ``none`` (lexical search only)."""
 

@@ -99,8 +99,8 @@ async def ask(runtime: Runtime, principal: Principal, op: Ask) -> AsyncIterator[
         created_at=datetime.now(UTC),
         milliseconds=round((time.perf_counter() - began) * 1_000, 1),
     )
-    async with runtime.db.transaction(principal) as connection:
-        await answers.insert(connection, principal.user_id, answer)
+    async with runtime.db.change(principal) as connection:
+        await answers.insert(connection, principal, answer)
     yield answer
 
 
@@ -223,7 +223,7 @@ def _signed(provenance: Provenance, op: Ask) -> Provenance:
 async def get(runtime: Runtime, principal: Principal, op: GetAnswer) -> Answer:
     """Return a stored answer."""
     async with runtime.db.transaction(principal) as connection:
-        return await answers.get(connection, principal.user_id, op.answer_id)
+        return await answers.get(connection, principal, op.answer_id)
 
 
 async def find(runtime: Runtime, principal: Principal, op: ListAnswers) -> AnswerList:
@@ -231,7 +231,7 @@ async def find(runtime: Runtime, principal: Principal, op: ListAnswers) -> Answe
     async with runtime.db.transaction(principal) as connection:
         return await answers.find(
             connection,
-            principal.user_id,
+            principal,
             notebook_id=op.notebook_id,
             search=op.search,
             limit=op.limit,
@@ -242,7 +242,7 @@ async def find(runtime: Runtime, principal: Principal, op: ListAnswers) -> Answe
 async def recheck(runtime: Runtime, principal: Principal, op: RecheckAnswer) -> Recheck:
     """Compare every quote of a stored answer with the stored text again."""
     async with runtime.db.transaction(principal) as connection:
-        answer = await answers.get(connection, principal.user_id, op.answer_id)
+        answer = await answers.get(connection, principal, op.answer_id)
         texts = await sources.version_texts(connection, principal.user_id, {c.version_id for c in answer.citations})
         known = await sources.get_many(connection, principal.user_id, {c.source_id for c in answer.citations})
     newest = {source.id: source.version_id for source in known}

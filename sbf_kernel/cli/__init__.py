@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from sbf_kernel.cli import asking, checking, notebooks, reporting, sources
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     placement(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for family in FAMILIES:
+    for family in (*FAMILIES, *(entry.load() for entry in entry_points(group="sbf.commands"))):
         family.register(commands)
     return parser
 

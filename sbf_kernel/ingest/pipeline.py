@@ -77,7 +77,7 @@ async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID, 
 
 
 async def _finish(runtime: Runtime, principal: Principal, source_id: UUID, **outcome: Any) -> None:
-    async with runtime.db.transaction(principal) as connection:
+    async with runtime.db.change(principal) as connection:
         await sources.set_outcome(connection, principal.user_id, source_id, **outcome)
     await publish(runtime, principal, source_id)
 
@@ -128,7 +128,7 @@ class _Processing:
 
     async def _begin(self) -> Mapping[Any, Any] | None:
         user_id = self.principal.user_id
-        async with self.runtime.db.transaction(self.principal) as connection:
+        async with self.runtime.db.change(self.principal) as connection:
             item = await sources.work_item(connection, user_id, self.source_id)
             if item is not None and item["status"] != "ready":
                 await sources.set_stage(connection, user_id, self.source_id, "fetching" if item["url"] else "reading")
@@ -139,7 +139,7 @@ class _Processing:
         if not item["url"]:
             return Content(bytes(item["sha256"]), item["name"], item["media_type"])
         content = await download(self.runtime.blobs, item["url"], item["name"])
-        async with self.runtime.db.transaction(self.principal) as connection:
+        async with self.runtime.db.change(self.principal) as connection:
             await sources.set_content(
                 connection,
                 self.principal.user_id,
@@ -183,7 +183,7 @@ class _Processing:
     async def _report(self, stage: str, done: int, total: int) -> None:
         if time.monotonic() - self._reported >= REPORT_SECONDS:
             self._reported = time.monotonic()
-            async with self.runtime.db.transaction(self.principal) as connection:
+            async with self.runtime.db.change(self.principal) as connection:
                 await sources.set_stage(connection, self.principal.user_id, self.source_id, stage, done, total)
             await publish(self.runtime, self.principal, self.source_id)
 

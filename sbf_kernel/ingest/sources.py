@@ -46,7 +46,7 @@ async def add(runtime: Runtime, principal: Principal, op: AddSource) -> Source:
             f"{op.name} has {len(op.content) >> 20} MB, more than {limit}", hint="split it, or set SBF_MAX_SOURCE_MB"
         )
     sha256 = None if op.content is None else await asyncio.to_thread(runtime.blobs.put, op.content)
-    async with runtime.db.transaction(principal) as connection:
+    async with runtime.db.change(principal) as connection:
         await notebooks.require(connection, principal.user_id, (op.notebook_id,))
         source, work = await _register(connection, principal.user_id, op, sha256)
         await sources.link(connection, principal.user_id, op.notebook_id, source.id)
@@ -105,7 +105,7 @@ async def retry(runtime: Runtime, principal: Principal, source_id: UUID, passwor
     Conflict
         It is being processed right now.
     """
-    async with runtime.db.transaction(principal) as connection:
+    async with runtime.db.change(principal) as connection:
         await sources.get(connection, principal.user_id, source_id)
         if runtime.tasks.running(source_id):
             raise Conflict(f"source {source_id} is being processed", hint="wait, or cancel it first")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from sbf_kernel.errors import NotFound
-from sbf_kernel.records import Answer, AnswerList
+from sbf_kernel.records import Answer, AnswerList, Principal
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-async def insert(connection: AsyncConnection, user_id: str, answer: Answer) -> None:
+async def insert(connection: AsyncConnection, principal: Principal, answer: Answer) -> None:
     """Store an answer."""
     await connection.execute(
-        text("""insert into answers (user_id, id, notebook_id, question, record, created_at)
-                values (:user_id, :id, :notebook_id, :question, cast(:record as jsonb), :created_at)"""),
+        text("""insert into answers (user_id, author, id, notebook_id, question, record, created_at)
+                values (:user_id, :author, :id, :notebook_id, :question, cast(:record as jsonb), :created_at)"""),
         {
-            "user_id": user_id,
+            **_owner(principal),
             "id": answer.id,
             "notebook_id": answer.notebook_id,
             "question": answer.question,
@@ -31,7 +31,7 @@ async def insert(connection: AsyncConnection, user_id: str, answer: Answer) -> N
     )
 
 
-async def get(connection: AsyncConnection, user_id: str, answer_id: UUID) -> Answer:
+async def get(connection: AsyncConnection, principal: Principal, answer_id: UUID) -> Answer:
     """Return one answer.
 
     Raises
@@ -40,7 +40,8 @@ async def get(connection: AsyncConnection, user_id: str, answer_id: UUID) -> Ans
         Unknown, or another tenant's.
     """
     record = await connection.scalar(
-        text("select record from answers where user_id = :user_id and id = :id"), {"user_id": user_id, "id": answer_id}
+        text("select record from answers where user_id = :user_id and author = :author and id = :id"),
+        {**_owner(principal), "id": answer_id},
     )
     if record is None:
         raise NotFound(f"there is no answer {answer_id}", hint="ws.answers.list() shows all", answer_id=str(answer_id))
@@ -48,16 +49,16 @@ async def get(connection: AsyncConnection, user_id: str, answer_id: UUID) -> Ans
 
 
 async def find(
-    connection: AsyncConnection, user_id: str, *, notebook_id: UUID | None, search: str, limit: int, offset: int
+    connection: AsyncConnection, principal: Principal, *, notebook_id: UUID | None, search: str, limit: int, offset: int
 ) -> AnswerList:
     """Return a page of answers, newest first, whose question contains ``search``, without regard to case."""
-    where = "user_id = :user_id"
+    where = "user_id = :user_id and author = :author"
     if notebook_id is not None:
         where += " and notebook_id = :notebook_id"
     if search:
         where += " and strpos(lower(question), lower(:search)) > 0"
     values: dict[str, Any] = {
-        "user_id": user_id,
+        **_owner(principal),
         "notebook_id": notebook_id,
         "search": search,
         "limit": limit,
@@ -69,3 +70,7 @@ async def find(
     )
     total = await connection.scalar(text(f"select count(*) from answers where {where}"), values)
     return AnswerList(items=tuple(map(Answer.model_validate, rows)), total=total or 0, limit=limit, offset=offset)
+
+
+def _owner(principal: Principal) -> dict[str, str]:
+    return {"user_id": principal.user_id, "author": principal.author}

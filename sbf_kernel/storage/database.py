@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from sbf_kernel.errors import StoreUnavailable
+from sbf_kernel.errors import StoreBusy, StoreUnavailable
 from sbf_kernel.records import Principal
 from sbf_kernel.settings import Settings
 
@@ -31,15 +33,31 @@ _OPTIONS = (
 )
 
 
-_AS_TENANT = "select set_config('role', 'sbf_app', true), set_config('sbf.user_id', %s, true)"
+_AS = """select set_config('role', %s, true), set_config('sbf.user_id', %s, true),
+    set_config('sbf.author', %s, true), set_config('sbf.notebook_id', %s, true)"""
+_BUMP = """insert into epochs (user_id, epoch) values (%s, 1)
+    on conflict (user_id) do update set epoch = epochs.epoch + 1"""
+
+
+@dataclass
+class _Ambient:
+    """The transaction that inner ones join, and what is to happen once it has committed."""
+
+    principal: Principal
+    connection: AsyncConnection
+    after: list[Callable[[], Any]] = field(default_factory=list)
+
+
+_ambient: ContextVar[_Ambient | None] = ContextVar("sbf_ambient_transaction", default=None)
 
 
 class Database:
     """One PostgreSQL database: embedded, or any server by URL."""
 
-    def __init__(self, conninfo: str, server: EmbeddedServer | None) -> None:
-        self._conninfo = conninfo
+    def __init__(self, conninfo: str, server: EmbeddedServer | None, settings: Settings) -> None:
+        self.conninfo = conninfo
         self._server = server
+        self._settings = settings
         self.locks = WorkLocks(conninfo)
 
     @classmethod
@@ -51,56 +69,131 @@ class Database:
         StoreError
             With the cause and the cure.
         """
-        return cls(*await asyncio.get_running_loop().run_in_executor(None, _prepare, settings))
+        conninfo, server = await asyncio.get_running_loop().run_in_executor(None, _prepare, settings)
+        return cls(conninfo, server, settings)
 
     @cached_property
     def engine(self) -> AsyncEngine:
         """The pool of connections, made when the first is needed: SQLAlchemy takes a quarter of a second to import."""
         from sqlalchemy.ext.asyncio import create_async_engine
 
+        options = f"{_OPTIONS} -c statement_timeout={self._settings.database_statement_seconds}s"
+
         async def connect() -> psycopg.AsyncConnection:
             import psycopg
 
             # Server-side prepared statements would bring generic plans back.
-            return await psycopg.AsyncConnection.connect(self._conninfo, options=_OPTIONS, prepare_threshold=None)
+            return await psycopg.AsyncConnection.connect(self.conninfo, options=options, prepare_threshold=None)
 
         return create_async_engine(
-            "postgresql+psycopg://", async_creator=connect, pool_size=8, max_overflow=8, pool_timeout=30
+            "postgresql+psycopg://",
+            async_creator=connect,
+            pool_size=self._settings.database_pool,
+            max_overflow=0,
+            pool_timeout=self._settings.database_wait_seconds,
         )
 
     @asynccontextmanager
     async def transaction(self, principal: Principal) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction that sees only the principal's rows.
 
-        Commits at the end, rolls back on any exception.
+        Commits at the end, rolls back on any exception. Inside
+        :meth:`together` it joins that transaction.
 
         Raises
         ------
         StoreUnavailable
             The server went away. An embedded one is started again for the next call.
+        StoreBusy
+            No connection came free in time, or the statement took too long.
         """
+        outer = _ambient.get()
+        if outer is None:
+            async with self._begin(_identity(principal)) as connection:
+                yield connection
+        elif outer.principal == principal:
+            yield outer.connection
+        else:
+            async with _acting(outer.connection, _identity(principal), _identity(outer.principal)):
+                yield outer.connection
+
+    @asynccontextmanager
+    async def change(self, principal: Principal) -> AsyncIterator[AsyncConnection]:
+        """Like :meth:`transaction`, for what changes content: what was cached of the tenant is stale once it commits.
+
+        The tenant's epoch is bumped by the last statement, so that writers of
+        a tenant wait for each other only while they commit.
+        """
+        joined = _ambient.get()
+        async with self.transaction(principal) as connection:
+            yield connection
+            if joined is None or joined.principal != principal:
+                await connection.exec_driver_sql(_BUMP, (principal.user_id,))
+
+    @asynccontextmanager
+    async def together(self, principal: Principal) -> AsyncIterator[AsyncConnection]:
+        """Like :meth:`change`; what is done for the same principal inside the block joins, all or nothing."""
+        async with self.change(principal) as connection:
+            ambient = _Ambient(principal, connection)
+            token = _ambient.set(ambient)
+            try:
+                yield connection
+            finally:
+                _ambient.reset(token)
+        for act in ambient.after:
+            act()
+
+    def after_commit(self, act: Callable[[], Any]) -> None:
+        """Call ``act`` once the surrounding :meth:`together` has committed; at once when there is none."""
+        ambient = _ambient.get()
+        if ambient is None:
+            act()
+        else:
+            ambient.after.append(act)
+
+    @asynccontextmanager
+    async def accounts(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction that sees users and tokens of the deployment, and no content."""
+        async with self._begin(["sbf_accounts", "", "", ""]) as connection:
+            yield connection
+
+    async def epoch(self, user_id: str) -> int:
+        """Return the number of changes to a tenant's content: what was read after it, is no older than it."""
+        async with self._translated(), self.engine.connect() as connection:
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            cursor = await raw.execute("select sbf.epoch_of(%s)", [user_id])
+            row = await cursor.fetchone()
+            await raw.commit()
+            return int(row[0])
+
+    @asynccontextmanager
+    async def _begin(self, values: list[str]) -> AsyncIterator[AsyncConnection]:
+        async with self._translated(), self.engine.begin() as connection:
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            async with raw.pipeline():  # BEGIN and this in one round trip
+                await raw.execute(_AS, values)
+            yield connection
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        """Turn what the driver says of a lost or slow server into our errors."""
         import psycopg
         from sqlalchemy.exc import DBAPIError
         from sqlalchemy.exc import TimeoutError as PoolTimeout
 
         try:
-            async with self.engine.begin() as connection:
-                raw: Any = (await connection.get_raw_connection()).driver_connection
-                async with raw.pipeline():  # BEGIN and this in one round trip
-                    await raw.execute(_AS_TENANT, [principal.user_id])
-                yield connection
+            yield
         except PoolTimeout as error:
-            raise StoreUnavailable("all database connections are busy", hint="try again in a moment") from error
+            raise StoreBusy("all database connections are busy") from error
         except (DBAPIError, psycopg.OperationalError) as error:
-            lost = (
-                isinstance(error, psycopg.OperationalError)
-                or error.connection_invalidated
-                or isinstance(error.orig, psycopg.OperationalError)
-            )
+            original = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(original, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+                raise StoreBusy("the database took too long") from error
+            lost = isinstance(original, psycopg.OperationalError) or getattr(error, "connection_invalidated", False)
             if not lost:
                 raise
             await self._recover()
-            cause = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]  # not the statement
+            cause = str(original or error).strip().partition("\n")[0]  # not the statement
             raise StoreUnavailable(f"the database connection was lost: {cause}", hint="try again") from error
 
     async def _recover(self) -> None:
@@ -113,7 +206,7 @@ class Database:
         import psycopg
 
         async with await psycopg.AsyncConnection.connect(
-            self._conninfo, autocommit=True, options=_OPTIONS
+            self.conninfo, autocommit=True, options=_OPTIONS
         ) as connection:
             cursor = await connection.execute(statement, parameters or None)
             return await cursor.fetchall() if cursor.description else []
@@ -127,6 +220,27 @@ class Database:
             await asyncio.get_running_loop().run_in_executor(None, self._server.release)
 
 
+def _identity(principal: Principal) -> list[str]:
+    """Return role, tenant, author and notebook: what row-level security goes by."""
+    guest = principal.guest
+    role = f"sbf_{guest.role}" if guest else "sbf_app"
+    return [role, principal.user_id, principal.author, str(guest.notebook_id) if guest else ""]
+
+
+@asynccontextmanager
+async def _acting(connection: AsyncConnection, inner: list[str], outer: list[str]) -> AsyncIterator[None]:
+    """Be somebody else inside the block, in the same transaction."""
+    from psycopg.pq import TransactionStatus
+
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    await raw.execute(_AS, inner)
+    try:
+        yield
+    finally:
+        if raw.info.transaction_status == TransactionStatus.INTRANS:  # else it will be rolled back anyway
+            await raw.execute(_AS, outer)
+
+
 class WorkLocks:
     """Locks that say who works on what, held by one connection of this process.
 
@@ -135,7 +249,7 @@ class WorkLocks:
     """
 
     def __init__(self, conninfo: str) -> None:
-        self._conninfo = conninfo
+        self.conninfo = conninfo
         self._connection: psycopg.AsyncConnection | None = None
         self._turn = asyncio.Lock()
         self._held: set[UUID] = set()
@@ -167,7 +281,7 @@ class WorkLocks:
                 if self._connection is not None and not self._connection.closed:
                     with suppress(psycopg.OperationalError):  # it died while nobody used it
                         return await self._ask(self._connection, "pg_try_advisory_lock", name)
-                self._connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+                self._connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
                 return await self._ask(self._connection, "pg_try_advisory_lock", name)
             except psycopg.OperationalError as error:
                 raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from sbf_kernel.errors import StoreTooOld, StoreUnavailable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import psycopg
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0005"
 """Revision of the newest migration; a test compares it with the scripts."""
 
 MINIMUM_POSTGRES = 15
@@ -175,6 +177,14 @@ def upgrade(conninfo: str, revision: str = "head") -> None:
         ) from error
     finally:
         engine.dispose()
+
+
+def run_script(script: Path) -> None:
+    """Run the statements of a file inside the migration that is being carried out."""
+    from alembic import op
+
+    # The driver itself, without parameters: scripts hold many statements and percent signs.
+    op.get_bind().connection.cursor().execute(script.read_text(encoding="utf-8"))
 
 
 def _first_line(error: Exception) -> str:

@@ -22,12 +22,17 @@ _TABLES = (
     "sources",
     "notebooks",
     "answers",
+    "usage",
+    "notes",
+    "messages",
+    "chats",
+    "idempotency_keys",
 )
 
 
 async def purge(database: Database, principal: Principal) -> None:
     """Delete all rows of a tenant. Raw files stay: another tenant may have the same."""
-    async with database.transaction(principal) as connection:
+    async with database.change(principal) as connection:
         owned = await connection.scalars(
             text("select id from sources where user_id = :user_id"), {"user_id": principal.user_id}
         )

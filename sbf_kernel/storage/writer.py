@@ -75,7 +75,7 @@ class Writer:
         from sbf_kernel.storage.versions import store
 
         principal = group[0][0]
-        async with self._database.transaction(principal) as connection:
+        async with self._database.change(principal) as connection:
             stored = await store(connection, principal.user_id, [version for _, version, _ in group])
         for _, version, outcome in group:
             if not outcome.done():

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from sbf_kernel import operations as op
 from sbf_kernel.errors import InvalidInput, NotFound
-from sbf_kernel.workspace import build
+from sbf_kernel.operations import build
 
 if TYPE_CHECKING:
     from sbf_kernel.workspace import NotebookHandle, Workspace

@@ -114,7 +114,7 @@ def test_what_was_ready_stays_ready_and_the_rest_follows(place: Path, files: Pat
         assert len({source.origin for source in added}) == FILES + 1
         assert notebook.search("stone number 17", limit=1, arm="lexical")[0].source == "17.txt"
         assert notebook.refresh().source_count == FILES + 1
-        check_tables(backend.runtime.db._conninfo)
+        check_tables(backend.runtime.db.conninfo)
 
 
 def check_tables(conninfo: str) -> None:

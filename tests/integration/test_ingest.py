@@ -239,7 +239,7 @@ def test_work_that_another_process_holds_is_left_to_it_and_taken_over_when_it_en
     notebook: NotebookHandle, workspace: Workspace, runtime: Runtime, loop: LoopThread, embedder: CountingEmbedder
 ) -> None:
     source: Source = notebook.add_text("Sand.", "sand")
-    elsewhere = WorkLocks(runtime.db._conninfo)
+    elsewhere = WorkLocks(runtime.db.conninfo)
     held = elsewhere.hold(source.id)
     assert loop.run(held.__aenter__()) is True
     embedder.reset()

@@ -40,7 +40,7 @@ def answer(notebook: NotebookHandle, source: Source) -> Answer:
 @pytest.fixture
 def owner(runtime: Runtime) -> Iterator[psycopg.Connection]:
     """A connection as the schema's owner, before it takes the role of the application."""
-    with psycopg.connect(runtime.db._conninfo, options="-c search_path=sbf,public") as connection:
+    with psycopg.connect(runtime.db.conninfo, options="-c search_path=sbf,public") as connection:
         yield connection
         connection.rollback()
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def make_database(runtime: Runtime) -> Iterator[Callable[..., str]]:
     """Make an empty database, owned by a role with just these rights; returns its conninfo for that role."""
-    superuser = runtime.db._conninfo
+    superuser = runtime.db.conninfo
     made: list[tuple[str, str]] = []
 
     def make(rights: str | None = None, owner: str | None = None, *, vector: bool = True) -> str:
@@ -246,7 +246,7 @@ def test_a_second_database_needs_the_roles_and_says_so(make_database: Callable[.
     with pytest.raises(StoreUnavailable, match="may not set up SBF") as caught:
         schema.prepare(conninfo)
     assert "grant it sbf_app and sbf_search" in caught.value.hint
-    with psycopg.connect(runtime.db._conninfo, autocommit=True) as connection:
+    with psycopg.connect(runtime.db.conninfo, autocommit=True) as connection:
         connection.execute(f"grant sbf_app, sbf_search to {conninfo_to_dict(conninfo)['user']}")
     schema.prepare(conninfo)
     assert described(conninfo)[0]

@@ -38,7 +38,7 @@ Terms = dict[int, float]
 
 @pytest.fixture
 def owner(runtime: Runtime) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(runtime.db._conninfo, autocommit=True, options="-c search_path=sbf,public") as connection:
+    with psycopg.connect(runtime.db.conninfo, autocommit=True, options="-c search_path=sbf,public") as connection:
         yield connection
 
 

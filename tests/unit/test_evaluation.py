@@ -150,5 +150,5 @@ async def test_a_collection_is_measured_in_a_tenant_that_is_gone_afterwards(
         assert arm["p95_ms"] >= arm["p50_ms"] > 0
     assert report["ingest"]["chunks_per_s"] > 0
     assert ("lexical", 2, 2) in told
-    with psycopg.connect(runtime.db._conninfo) as connection:
+    with psycopg.connect(runtime.db.conninfo) as connection:
         assert connection.execute("select count(*) from sbf.sources where user_id like 'eval-%'").fetchone() == (0,)

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from alembic import op
 
+from sbf_kernel.storage.schema import run_script
+
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
     """Create every table, policy and function of ``0001_foundation.sql``."""
-    script = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
-    # The driver itself, without parameters: the script holds many statements and percent signs.
-    op.get_bind().connection.cursor().execute(script)
+    run_script(Path(__file__).with_suffix(".sql"))
 
 
 def downgrade() -> None:

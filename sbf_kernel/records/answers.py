@@ -1,196 +1,18 @@
-"""The nouns that cross every border: frozen, JSON-able, the same locally and over HTTP.
-
-Each record shows itself in a Jupyter notebook (``_repr_mimebundle_``) and is
-one ``.df()`` away from pandas.
-"""
+"""Hits, citations, answers: what searching and asking give."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from sbf_kernel import display
+from sbf_kernel.records.record import Listing, Record, Records, to_frame
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Record(BaseModel):
-    """Base of all records: immutable, no infinities, unknown fields of newer servers ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
-
-    def _view(self) -> display.View:
-        return display.fields(type(self).__name__, self.model_dump())
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return self._view().mimebundle()
-
-    def __repr__(self) -> str:
-        return self._view().text()
-
-    __str__ = __repr__
-
-
-Item = TypeVar("Item", bound=Record)
-
-
-class Records(Record, Sequence[Item], Generic[Item]):
-    """Several records of a kind; behaves as a sequence."""
-
-    items: tuple[Item, ...] = ()
-
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        return self.items[index]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[Item]:  # type: ignore[override]
-        return iter(self.items)
-
-    def df(self) -> pd.DataFrame:
-        """Return one row per record."""
-        return to_frame(item.model_dump() for item in self.items)
-
-
-class Listing(Records[Item], Generic[Item]):
-    """A page of records that knows the ``total``."""
-
-    total: int
-    limit: int
-    offset: int
-
-
-def to_frame(rows: Any) -> pd.DataFrame:
-    """Return a DataFrame of ``rows`` (mappings); needs pandas (``pip install 'sbf-kernel[jupyter]'``)."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        from sbf_kernel.errors import MissingExtra
-
-        raise MissingExtra("pandas is not installed", hint="pip install pandas") from error
-    return pd.DataFrame(list(rows))
-
-
-class Principal(Record):
-    """Who asks. Every handler gets one; the local user owns everything local."""
-
-    user_id: str
-    roles: tuple[str, ...] = ()
-
-
-LOCAL = Principal(user_id="local", roles=("owner",))
-"""The one user of a local workspace."""
-
-
-class Notebook(Record):
-    """A research container of sources (not a Jupyter notebook file)."""
-
-    id: UUID
-    name: str
-    description: str = ""
-    created_at: datetime
-    updated_at: datetime
-    source_count: int = 0
-    chunk_count: int = 0
-
-
-class NotebookList(Listing[Notebook]):
-    """A page of notebooks."""
-
-    def _view(self) -> display.View:
-        rows = [(n.name, n.source_count, n.chunk_count, n.description, n.updated_at) for n in self.items]
-        return display.table(
-            f"{self.total} notebook" + "s" * (self.total != 1),
-            ("notebook", "sources", "chunks", "description", "updated"),
-            rows,
-        )
-
-
-SourceStatus = Literal["pending", "processing", "ready", "failed"]
-
-
-class Source(Record):
-    """One thing brought in, and how far it is."""
-
-    id: UUID
-    name: str
-    origin: str
-    """Where it came from: ``file:///…``, ``https://…``, ``text:…``."""
-    media_type: str = ""
-    status: SourceStatus
-    stage: str = ""
-    """What happens now, or happened last: queued, reading, embedding, stored, unchanged, duplicate …"""
-    reason: str = ""
-    """Wire name of the error when ``status`` is failed, for example ``source_encrypted``."""
-    message: str = ""
-    """The reason in words, with what to do next."""
-    done: int = 0
-    total: int = 0
-    """Progress of the stage, in chunks."""
-    language: str = ""
-    tags: tuple[str, ...] = ()
-    version: int = 0
-    """Number of the current version; 0 while there is none."""
-    version_id: UUID | None = None
-    char_count: int = 0
-    chunk_count: int = 0
-    page_count: int | None = None
-    sha256: str = ""
-    """SHA-256 of the raw bytes, hex."""
-    created_at: datetime
-    updated_at: datetime
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will happen to it by itself."""
-        return self.status in ("ready", "failed")
-
-
-class SourceList(Listing[Source]):
-    """A page of sources."""
-
-    def _view(self) -> display.View:
-        rows = [
-            (
-                s.name,
-                display.Status(s.status),
-                s.message or s.stage.replace("stored", ""),
-                s.language,
-                s.chunk_count,
-                s.page_count,
-            )
-            for s in self.items
-        ]
-        counts = Counter(s.status for s in self.items)
-        states = ", ".join(f"{n} {status}" for status, n in counts.items())
-        title = f"{self.total} source" + "s" * (self.total != 1) + (f": {states}" if states else "")
-        return display.table(title, ("source", "status", "detail", "language", "chunks", "pages"), rows)
-
-
-class SourceText(Record):
-    """The immutable normalised text of one source version."""
-
-    source_id: UUID
-    version_id: UUID
-    version: int
-    name: str
-    sha256: str
-    """SHA-256 of ``text`` in UTF-8, hex."""
-    text: str
-
-    def _view(self) -> display.View:
-        return display.quote(f"{self.name} · version {self.version}", self.text[:2_000])
 
 
 class Location(Record):
@@ -360,7 +182,7 @@ class Provenance(Record):
 
     model: str
     prompt_sha256: str = ""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
     package_version: str = ""
     passages: tuple[Passage, ...] = ()
     unknown_markers: int = 0
@@ -456,15 +278,3 @@ class Recheck(Record):
         return display.table(
             f"{held} of {len(self.items)} citations hold", ("", "state", "version", "source", "quote", "detail"), rows
         )
-
-
-class Health(Record):
-    """What works, for ``sbf doctor`` and ``GET /health``."""
-
-    ok: bool
-    version: str
-    checks: dict[str, str]
-
-    def _view(self) -> display.View:
-        rows = [(part, display.Status(state)) for part, state in self.checks.items()]
-        return display.table("SBF " + self.version, ("part", "state"), rows)

@@ -1,0 +1,9 @@
+"""``sbf serve``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    """Add the command."""

@@ -1,0 +1,1 @@
+"""Users of a deployment: passwords, tokens, who a request comes from."""

@@ -1,0 +1,75 @@
+"""Requests that may be repeated: what was done once under a key is not done again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from sbf_kernel.errors import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sbf_kernel.records import Principal
+    from sbf_kernel.storage.database import Database
+
+KEPT_HOURS = 24
+"""A key is remembered so long."""
+
+
+async def once(
+    database: Database, principal: Principal, key: str, digest: bytes, work: Callable[[], Awaitable[bytes]]
+) -> tuple[bytes, bool]:
+    """Do ``work`` and remember its outcome under ``key``, in one transaction; or return what is remembered.
+
+    A repetition that comes while the first is still at work waits for it: both
+    insert the same row. A key is a user's own, also in a shared notebook.
+
+    Parameters
+    ----------
+    digest
+        SHA-256 (32 bytes) of what is asked for.
+
+    Returns
+    -------
+    The response, and whether it was remembered.
+
+    Raises
+    ------
+    Conflict
+        The key was used for something else.
+
+    Notes
+    -----
+    After draft-ietf-httpapi-idempotency-key-header. The row stands in the
+    transaction of the work itself: a connection cut during COMMIT leaves both
+    or neither.
+    """
+    values = {"user_id": principal.author, "key": key, "digest": digest}
+    async with database.together(principal) as connection:
+        await connection.execute(
+            text("""delete from idempotency_keys where user_id = :user_id
+                    and created_at < now() - make_interval(hours => :hours)"""),
+            {"user_id": principal.author, "hours": KEPT_HOURS},
+        )
+        inserted = await connection.execute(
+            text("""insert into idempotency_keys (user_id, key, digest) values (:user_id, :key, :digest)
+                    on conflict (user_id, key) do nothing"""),
+            values,
+        )
+        if inserted.rowcount:
+            response = await work()
+            await connection.execute(
+                text("update idempotency_keys set response = :response where user_id = :user_id and key = :key"),
+                {**values, "response": response},
+            )
+            return response, False
+        row = (
+            await connection.execute(
+                text("select digest, response from idempotency_keys where user_id = :user_id and key = :key"), values
+            )
+        ).one()
+    if bytes(row.digest) != digest:
+        raise Conflict("this Idempotency-Key was used for another request", hint="take a new key for each request")
+    return bytes(row.response), True

@@ -38,5 +38,19 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'sbf_kernel' has no attribute {name!r}")
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext sbf_kernel``: the magics, and ``ws`` and ``nb`` at hand."""
+    from sbf_kernel.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext sbf_kernel``."""
+    from sbf_kernel.magics import unload
+
+    unload(shell)
+
+
 def __dir__() -> list[str]:
     return __all__

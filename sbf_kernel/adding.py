@@ -68,7 +68,7 @@ def _register(workspace: Workspace, item: Input, operation: Any) -> Source:
         source: Source = workspace.call(operation(item.read()))
         return source
     except SbfError as error:
-        if error.status >= 500 or error.code == "not_found":  # not about this input
+        if error.status >= 500 or error.code in ("not_found", "forbidden"):  # not about this input
             raise
         now = datetime.now(UTC)
         return Source(

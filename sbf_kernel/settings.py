@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -27,6 +29,18 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("sbf")))
     """Where data live: database, raw files."""
+
+    url: str | None = None
+    """``https://…`` of an SBF service to use instead of a database."""
+
+    token: SecretStr | None = None
+    """Who you are there: an access or API token."""
+
+    allow_http: bool = False
+    """Let ``url`` be plain ``http://`` also beyond this machine: the token then travels unencrypted."""
+
+    socket: Path | None = None
+    """Unix socket of a process that carries out operations for this one: the notebook of a report has it."""
 
     database_url: SecretStr | None = None
     """``postgresql://…`` of a server to use instead of the embedded one."""
@@ -70,6 +84,26 @@ class Settings(BaseSettings):
     max_source_mb: int = Field(default=200, ge=1)
     """Largest file that is accepted."""
 
+    signing_keys: SecretStr | None = None
+    """JSON object of key id → secret (32 bytes or more); the first signs access tokens, all are taken.
+
+    Unset, a file in ``home`` holds them: right for processes that share that folder.
+    """
+
+    jupyterhub_api_url: str = ""
+    """URL of a JupyterHub's API (``JUPYTERHUB_API_URL`` of a service): its tokens are taken too."""
+
+    jupyterhub_access_scopes: tuple[str, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices(
+            "jupyterhub_access_scopes", "SBF_JUPYTERHUB_ACCESS_SCOPES", "JUPYTERHUB_OAUTH_ACCESS_SCOPES"
+        ),
+    )
+    """Hub scopes, as a JSON list, of which a token needs one; none are asked for when empty."""
+
+    jobs: Literal["here", "queue"] = "here"
+    """Who brings sources in: this process, or whichever ``sbf worker`` is free."""
+
     static: bool = False
     """Deterministic output for reports and checked notebooks: no progress, no streaming display."""
 
@@ -78,3 +112,17 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         """Hold on to the place when the working directory changes; reader processes have another one anyway."""
         return home.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _secret_stays_secret(self) -> Settings:
+        """Refuse to send a token where others can read along."""
+        if self.url is not None:
+            place = urlsplit(self.url)
+            here = place.hostname in ("localhost", "127.0.0.1", "::1")
+            if place.scheme not in ("http", "https") or not place.hostname or place.username or place.query:
+                raise ValueError("url must look like https://sbf.example")
+            if place.scheme == "http" and not here and not self.allow_http:
+                raise ValueError(
+                    "url is not encrypted: use https://, or set SBF_ALLOW_HTTP=1 inside a network you trust"
+                )
+        return self

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Iterable
+from contextvars import Context
 from typing import Any
 
 Work = Callable[[], Awaitable[None]]
@@ -29,7 +30,8 @@ class TaskRunner:
         if key in self._running:
             self._next[key] = work
             return
-        task = asyncio.create_task(self._run(work))
+        # In no context: a transaction that surrounds the caller ends without this.
+        task = asyncio.create_task(self._run(work), context=Context())
         self._running[key] = task
         task.add_done_callback(lambda _: self._ended(key))
 
@@ -62,6 +64,18 @@ class TaskRunner:
         """Hand ``event`` to all who watch ``key``."""
         for queue in self._watchers.get(key, ()):
             queue.put_nowait((key, event))
+
+    def tell(self, keys: Collection[Hashable] | None) -> None:
+        """Tell who watches that something happened elsewhere to these keys, or may have to any: they look for themselves.
+
+        A watcher gets the event ``(None, keys)`` with all of its own at once.
+        """
+        told: dict[asyncio.Queue[Any], set[Hashable]] = {}
+        for key in self._watchers if keys is None else keys:
+            for queue in self._watchers.get(key, ()):
+                told.setdefault(queue, set()).add(key)
+        for queue, own in told.items():
+            queue.put_nowait((None, own))
 
     async def watch(self, keys: Iterable[Hashable]) -> AsyncGenerator[tuple[Hashable, Any]]:
         """Yield ``(key, event)`` as they are published, for ever; the event None says that the work has ended.

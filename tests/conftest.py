@@ -20,11 +20,14 @@ from sbf_kernel.records import Principal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from sbf_api.settings import ServiceSettings
     from sbf_kernel.backends.loop import LoopThread
     from sbf_kernel.models import Embedder, Vector
+    from sbf_kernel.records import UserRole
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.settings import Settings
     from sbf_kernel.workspace import NotebookHandle, Workspace
+    from tests.serving import Serving
 
 for _name in [name for name in os.environ if name.startswith("SBF_") and name != "SBF_STATIC"]:
     del os.environ[_name]  # what a developer has set must not reach the tests
@@ -32,8 +35,8 @@ for _name in [name for name in os.environ if name.startswith("SBF_") and name !=
 # A shell that starts the tests in the background makes them deaf to Ctrl-C, which some of them press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-BACKENDS = ("local",)
-"""Every contract test runs once on each; a further backend adds its name here and its maker to ``open_workspace``."""
+BACKENDS = ("local", "remote")
+"""Every contract test runs once on each: in this process, and through the service over HTTP."""
 
 
 class CountingEmbedder:
@@ -111,18 +114,81 @@ def runtime(settings: Settings, loop: LoopThread) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def principal() -> Principal:
+def principal(new_user: Callable[[], Principal]) -> Principal:
     """A tenant nobody else has."""
-    return Principal(user_id=f"test-{uuid4()}")
+    return new_user()
+
+
+@pytest.fixture(scope="session")
+def new_user(runtime: Runtime, loop: LoopThread) -> Callable[..., Principal]:
+    """Make a user of the deployment, without a password: hashing one takes a fifth of a second."""
+    from sbf_kernel.storage import accounts
+
+    async def make(name: str, role: UserRole) -> Principal:
+        async with runtime.db.accounts() as connection:
+            user = await accounts.create(connection, name, None, role)
+        return Principal(user_id=str(user.id), roles=(role,))
+
+    return lambda name="", role="member": loop.run(make(name or f"user-{uuid4()}", role))
+
+
+@pytest.fixture(scope="session")
+def new_token(runtime: Runtime, loop: LoopThread) -> Callable[[Principal], str]:
+    """Make an API token that may do all its user may."""
+    from sbf_kernel.accounts import users
+
+    def make(principal: Principal) -> str:
+        scopes = ("read", "write", "admin") if "admin" in principal.roles else ("read", "write")
+        made = loop.run(users.create_api_token(runtime, principal, "tests", scopes, None))
+        return made.secret
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def service_settings(home: Path) -> ServiceSettings:
+    """No allowance is ever used up, and nothing is too slow: those have tests of their own."""
+    from sbf_api.settings import ServiceSettings
+
+    rates = {
+        f"rate_{kind}": 1_000_000 for kind in ("default", "chat", "transformations", "search", "ingestion", "sign_in")
+    }
+    return ServiceSettings(home=home, threads=2, static=True, request_seconds=60, streams_per_user=1_000, **rates)
+
+
+@pytest.fixture(scope="session")
+def serving(runtime: Runtime, loop: LoopThread, service_settings: ServiceSettings) -> Iterator[Serving]:
+    """The service over HTTP, on the session's runtime."""
+    from tests.serving import Serving
+
+    with Serving(service_settings, runtime, loop) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service(serving: Serving) -> str:
+    """The address of the service."""
+    return serving.url
 
 
 @pytest.fixture
-def open_workspace(runtime: Runtime, loop: LoopThread, settings: Settings) -> Callable[[str, Principal], Workspace]:
+def open_workspace(
+    request: pytest.FixtureRequest, runtime: Runtime, loop: LoopThread, settings: Settings
+) -> Callable[[str, Principal], Workspace]:
     """Make the workspace of a principal on a backend, by the backend's name."""
     from sbf_kernel.backends.local import LocalBackend
+    from sbf_kernel.backends.remote import RemoteBackend
     from sbf_kernel.workspace import Workspace
 
-    makers: dict[str, Callable[[Principal], Any]] = {"local": lambda principal: LocalBackend(runtime, principal)}
+    def remote(principal: Principal) -> RemoteBackend:
+        backend = RemoteBackend(request.getfixturevalue("service"), request.getfixturevalue("new_token")(principal))
+        request.addfinalizer(lambda: loop.run(backend.close()))
+        return backend
+
+    makers: dict[str, Callable[[Principal], Any]] = {
+        "local": lambda principal: LocalBackend(runtime, principal),
+        "remote": remote,
+    }
 
     def make(name: str, principal: Principal) -> Workspace:
         workspace = Workspace(makers[name](principal), loop, settings)
@@ -145,9 +211,11 @@ def workspace(
 
 
 @pytest.fixture
-def stranger(open_workspace: Callable[[str, Principal], Workspace], backend_name: str) -> Workspace:
+def stranger(
+    open_workspace: Callable[[str, Principal], Workspace], backend_name: str, new_user: Callable[[], Principal]
+) -> Workspace:
     """Another tenant of the same deployment."""
-    return open_workspace(backend_name, Principal(user_id=f"stranger-{uuid4()}"))
+    return open_workspace(backend_name, new_user())
 
 
 @pytest.fixture

@@ -1,9 +1,61 @@
-"""``sbf serve``."""
+"""``sbf serve``: starts the service."""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
+
+from sbf_kernel.cli.console import command, say
+
+if TYPE_CHECKING:
+    import argparse
+
+PORT = 8730
+DRAIN_SECONDS = 25
+"""What requests that are under way get when the service is told to stop."""
+CONNECTIONS = 1_000
+"""One process answers 503 beyond."""
 
 
 def register(commands: Any) -> None:
     """Add the command."""
+    parser = command(
+        commands, "serve", serve, "serve notebooks, search and answers over HTTP to many users", json_too=False
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on (default: {PORT})")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that answer requests (default: 1)"
+    )
+    parser.add_argument(
+        "--root-path", default="", help="prefix under which a proxy shows the service, for example /sbf"
+    )
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    import uvicorn
+
+    from sbf_api.settings import ServiceSettings
+
+    for name in ("home", "database_url"):  # the processes that serve read the environment
+        if getattr(options, name) is not None:
+            os.environ[f"SBF_{name.upper()}"] = getattr(options, name)
+    os.environ.setdefault("SBF_PROCESSES", str(options.workers))
+    settings = ServiceSettings()
+    say(f"serving on http://{options.host}:{options.port}{options.root_path} → /docs shows what it takes")
+    uvicorn.run(
+        "sbf_api.app:application",
+        factory=True,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        root_path=options.root_path,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    return 0

@@ -16,6 +16,9 @@ class ServiceSettings(Settings):
     redis_url: SecretStr | None = None
     """``redis://…`` or ``unix://…``: cache and limits that several processes share; in this process's memory when unset."""
 
+    processes: int = Field(default=1, ge=1)
+    """Processes that serve together, on all machines: while Redis is away, each grants its share of every allowance."""
+
     rate_default: int = Field(default=100, ge=1)
     rate_chat: int = Field(default=10, ge=1)
     rate_transformations: int = Field(default=30, ge=1)
@@ -47,8 +50,8 @@ class ServiceSettings(Settings):
     https: bool = False
     """Whether users reach it by HTTPS only (sends Strict-Transport-Security)."""
 
-    jupyterhub_api_url: str = ""
-    """URL of a JupyterHub's API: its tokens are taken too."""
+    metrics_token: SecretStr | None = Field(default=None, min_length=16)
+    """Bearer token that may read ``/metrics``; programs on the service's own machine may without."""
 
     sentry_dsn: SecretStr | None = None
     otlp_endpoint: str = ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.drills import kill_ingest
+from benchmarks.drills import kill_ingest, kill_workers, redis_away
 
 if __name__ == "__main__":
-    sys.exit(kill_ingest.main())
+    broken = [drill.main() for drill in (kill_ingest, kill_workers, redis_away)]
+    sys.exit(any(broken))

@@ -99,12 +99,12 @@ class Drill:
             self.workers[name] = subprocess.Popen(command, env=environment, stderr=errors, cwd=Path.cwd())
 
     def working(self) -> Counter[str]:
-        """Return how many sources each worker works on: the locks it holds."""
+        """Return how many sources each worker works on: the locks it holds, but for the one that shows it lives."""
         try:
             with psycopg.connect(
                 pg_place.locate(self.store).conninfo("sbf"), autocommit=True, connect_timeout=3
             ) as connection:
-                rows = connection.execute("""select a.application_name, count(*) from pg_locks l join pg_stat_activity a using (pid)
+                rows = connection.execute("""select a.application_name, count(*) - 1 from pg_locks l join pg_stat_activity a using (pid)
                     where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
                       and exists (select from sbf.sources where status = 'processing') group by 1""").fetchall()
         except psycopg.Error:

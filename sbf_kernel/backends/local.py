@@ -29,16 +29,15 @@ class LocalBackend:
 
     async def call(self, operation: Operation) -> Any:
         """Carry out an operation and return its record."""
-        from sbf_kernel.handlers import handler_of
+        from sbf_kernel.handlers import access
 
-        return await handler_of(operation)(self.runtime, self.principal, operation)
+        return await access.call(self.runtime, self.principal, operation)
 
     def stream(self, operation: Operation) -> AsyncIterator[Any]:
         """Carry out a streaming operation and yield its records as they come."""
-        from sbf_kernel.handlers import handler_of
+        from sbf_kernel.handlers import access
 
-        found: AsyncIterator[Any] = handler_of(operation)(self.runtime, self.principal, operation)
-        return found
+        return access.stream(self.runtime, self.principal, operation)
 
     async def close(self) -> None:
         """Close the runtime."""
@@ -47,4 +46,4 @@ class LocalBackend:
 
 def _load_handlers() -> None:
     """Import the handlers with all they stand on: half of what a connection would otherwise wait for."""
-    import_module("sbf_kernel.handlers")
+    import_module("sbf_kernel.handlers.access")

@@ -60,10 +60,7 @@ class LoopThread:
         Conflict
             The loop was closed, or belongs to the process this one was forked from.
         """
-        if not self.usable:
-            work.close()
-            what = "was closed" if os.getpid() == self._pid else "was opened before the process forked"
-            raise Conflict(f"this workspace {what}", hint="call sbf.connect() again")
+        self._require_usable(work)
         outcome: Future[Result] = Future()
         tasks: list[asyncio.Task[Result]] = []
 
@@ -93,6 +90,36 @@ class LoopThread:
             close = getattr(stream, "aclose", None)
             if close is not None:
                 self.run(close())
+
+    async def await_here(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Return the result of ``work`` to another event loop, which goes on meanwhile; being cancelled cancels it."""
+        self._require_usable(work)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def iterate_here(self, stream: AsyncIterator[Result]) -> AsyncIterator[Result]:
+        """Yield to another event loop what ``stream`` yields; leaving early or being cancelled closes the stream."""
+        end, busy = object(), asyncio.Lock()
+
+        async def step() -> Any:
+            async with busy:
+                return await anext(stream, end)
+
+        async def stop() -> None:
+            async with busy:  # a step that was cancelled is still on its way out
+                await stream.aclose()  # type: ignore[attr-defined]
+
+        try:
+            while (item := await self.await_here(step())) is not end:
+                yield item
+        finally:
+            if hasattr(stream, "aclose") and self.usable:
+                await self.await_here(stop())
+
+    def _require_usable(self, work: Coroutine[Any, Any, Any]) -> None:
+        if not self.usable:
+            work.close()
+            what = "was closed" if os.getpid() == self._pid else "was opened before the process forked"
+            raise Conflict(f"this workspace {what}", hint="call sbf.connect() again")
 
     def close(self) -> None:
         """Stop the loop and the thread."""

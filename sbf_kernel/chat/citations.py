@@ -81,15 +81,36 @@ def cite(
         ISO 639-1 code of the answer, for stemming.
     """
     spans = sentences(text)
-    items = []
-    for marker in markers:
-        shown = evidence[marker.label]
-        claims = _claims(text, marker, markers, spans)
-        source = versions.get(shown.version_id)
-        found = source and _first(claims, source[shown.start : shown.end], text, language)
-        start, end = (shown.start + found[0], shown.start + found[1]) if found else (shown.start, shown.end)
-        items.append(citation(marker.label, shown, start, end, claims[0], source or "", found=bool(found)))
-    return Citations(items=tuple(items))
+    return Citations(
+        items=tuple(
+            cite_one(text, marker, markers, evidence[marker.label], versions, language, spans) for marker in markers
+        )
+    )
+
+
+def cite_one(
+    text: str,
+    marker: Marker,
+    markers: Sequence[Marker],
+    shown: Evidence,
+    versions: Mapping[UUID, str],
+    language: str = "en",
+    spans: Sequence[tuple[int, int]] | None = None,
+) -> Citation:
+    """Return what one marker cites. ``text`` may still go on behind it: what it stands for comes before it.
+
+    Parameters
+    ----------
+    shown
+        What its label stands for.
+    spans
+        The sentences of ``text``, when they are known. Others as in :func:`cite`.
+    """
+    claims = _claims(text, marker, markers, sentences(text) if spans is None else spans)
+    source = versions.get(shown.version_id)
+    found = source and _first(claims, source[shown.start : shown.end], text, language)
+    start, end = (shown.start + found[0], shown.start + found[1]) if found else (shown.start, shown.end)
+    return citation(marker.label, shown, start, end, claims[0], source or "", found=bool(found))
 
 
 def citation(

@@ -7,9 +7,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from sbf_kernel.chat import context, prompts
-from sbf_kernel.chat.citations import cite
+from sbf_kernel.chat.citations import cite, cite_one
 from sbf_kernel.chat.markers import MarkerStream
 from sbf_kernel.errors import ModelError
+from sbf_kernel.records import Provenance, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from sbf_kernel.chat.context import Context
     from sbf_kernel.models.language import Completion, LanguageModel
-    from sbf_kernel.records import Citations, Hit, Passage
+    from sbf_kernel.records import Budget, Citation, Citations, Hit, Passage
 
 SENTINEL: Final = "NO_ANSWER"
 """What the model is told to begin with when the passages do not answer."""
@@ -42,6 +43,8 @@ class Written:
         Tokens the model takes.
     language
         ISO 639-1 code, for finding the words behind a citation.
+    conversation
+        What was said before in the chat, within a quarter of the window.
     """
 
     def __init__(
@@ -52,21 +55,28 @@ class Written:
         versions: Mapping[UUID, str],
         window: int,
         language: str,
+        conversation: str = "",
     ) -> None:
         self.model = model
-        boundary = sha256("\0".join([question, *(hit.text for hit in hits)]).encode()).hexdigest()[:12]
+        talk = [conversation] if conversation else []
+        boundary = sha256("\0".join([question, *talk, *(hit.text for hit in hits)]).encode()).hexdigest()[:12]
         self.system = prompts.fill("answer_system", sentinel=SENTINEL, boundary=boundary)
-        empty = prompts.fill("answer", boundary=boundary, passages="", question=question)
+        before = ""
+        if talk:
+            self.system += "\n\n" + prompts.fill("chat_system", boundary=boundary)
+            before = prompts.fill("conversation", boundary=boundary, conversation=conversation) + "\n\n"
+        empty = before + prompts.fill("answer", boundary=boundary, passages="", question=question)
         self.context: Context = context.compose(
             hits, versions, window=window, overhead=context.tokens(self.system + empty)
         )
         blocks = "\n\n".join(_block(passage, boundary) for passage in self.context.passages)
-        self.prompt = prompts.fill("answer", boundary=boundary, passages=blocks, question=question)
+        self.prompt = before + prompts.fill("answer", boundary=boundary, passages=blocks, question=question)
         self.answered = True
         self.text = ""
         self._versions, self._language = versions, language
         self._markers = MarkerStream(self.context.evidence.keys())
         self._waiting: str | None = ""
+        self._cited = 0
         self.completion: Completion = model.complete(self.system, self.prompt, max_tokens=self.context.budget.reserved)
 
     async def pieces(self) -> AsyncGenerator[str]:
@@ -112,6 +122,48 @@ class Written:
     def citations(self) -> Citations:
         """Return what the finished text cites."""
         return cite(self.text, self._markers.markers, self.context.evidence, self._versions, self._language)
+
+    def fresh(self) -> list[Citation]:
+        """Return what the markers cite that were completed since the last call."""
+        markers = self._markers.markers
+        new, self._cited = markers[self._cited :], len(markers)
+        return [
+            cite_one(self.text, marker, markers, self.context.evidence[marker.label], self._versions, self._language)
+            for marker in new
+        ]
+
+    @property
+    def budget(self) -> Budget:
+        """How the window was spent."""
+        return self.context.budget
+
+    @property
+    def usage(self) -> Usage:
+        """What the call consumed; all zero before it has ended."""
+        return self.completion.usage
+
+    @property
+    def provenance(self) -> Provenance:
+        """What made the answer, and what it saw."""
+        return Provenance(
+            model=self.completion.model,
+            prompt_sha256=self.prompt_sha256,
+            parameters=self.parameters,
+            passages=self.context.passages,
+            unknown_markers=self.unknown_markers,
+        )
+
+    def spent(self) -> tuple[str, Usage] | None:
+        """Return the model and what the call consumed, however it ended; None when it never began to write.
+
+        A call that broke off does not say what it took: tokens are estimated then, and the cost is unknown.
+        """
+        if self.completion.finish:
+            return self.completion.model, self.completion.usage
+        if not self.text:
+            return None
+        read, wrote = context.tokens(self.system + self.prompt), context.tokens(self.text)
+        return self.completion.model, Usage(input_tokens=read, output_tokens=wrote)
 
     @property
     def unknown_markers(self) -> int:

@@ -83,6 +83,7 @@ def page(listing: Any, noun: str) -> dict[str, Any]:
 _CURES = (
     ("ws.notebooks.list()", "sbf notebooks list"),
     ("sources.list()", "sbf sources list"),
+    ("ws.users.list()", "sbf users list"),
     ("add it again with password=", "add it again with --password"),
 )
 """What hints call in Python, and how the same is called here."""

@@ -7,7 +7,9 @@ page and without a network; without its style sheet it is still readable.
 """
 
 from sbf_kernel.display.answers import answer, citation, citations
+from sbf_kernel.display.bibtex import bibtex
 from sbf_kernel.display.charts import bars
+from sbf_kernel.display.conversations import conversation
 from sbf_kernel.display.escaping import View
 from sbf_kernel.display.passages import hit, hits, window
 from sbf_kernel.display.tables import Status, Verbatim, fields, quote, table
@@ -18,8 +20,10 @@ __all__ = [
     "View",
     "answer",
     "bars",
+    "bibtex",
     "citation",
     "citations",
+    "conversation",
     "fields",
     "hit",
     "hits",

@@ -11,7 +11,7 @@ from typing import Any
 
 from sbf_kernel import operations as op
 from sbf_kernel.errors import InvalidInput
-from sbf_kernel.handlers import accounts, asking, chats, jobs, notebooks, notes, service, sources
+from sbf_kernel.handlers import accounts, asking, chats, jobs, notebooks, notes, reports, service, sources
 from sbf_kernel.records import Principal
 from sbf_kernel.runtime import Runtime
 
@@ -32,6 +32,7 @@ CALLS: dict[type[op.Operation], Callable[[Runtime, Principal, Any], Awaitable[An
     op.GetSource: sources.get_source,
     op.UpdateSource: sources.update_source,
     op.GetSourceText: sources.get_source_text,
+    op.GetSourcePage: sources.get_source_page,
     op.LinkSource: sources.link_source,
     op.RemoveSource: sources.remove_source,
     op.DeleteSource: sources.delete_source,
@@ -55,6 +56,11 @@ CALLS: dict[type[op.Operation], Callable[[Runtime, Principal, Any], Awaitable[An
     op.GetJob: jobs.get_job,
     op.CancelJob: jobs.cancel_job,
     op.RetryJob: jobs.retry_job,
+    op.ListReportTemplates: reports.list_report_templates,
+    op.RunReport: reports.run_report,
+    op.ListReports: reports.list_reports,
+    op.GetReport: reports.get_report,
+    op.DeleteReport: reports.delete_report,
     op.SignIn: accounts.sign_in,
     op.RefreshTokens: accounts.refresh_tokens,
     op.SignOut: accounts.sign_out,

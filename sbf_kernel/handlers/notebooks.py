@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sbf_kernel import operations as op
+from sbf_kernel.errors import InvalidInput, NotFound
 from sbf_kernel.records import Member, MemberList, Notebook, NotebookList, Principal
 from sbf_kernel.runtime import Runtime
-from sbf_kernel.storage import notebooks
+from sbf_kernel.storage import notebooks, sharing
 
 
 async def create_notebook(runtime: Runtime, principal: Principal, o: op.CreateNotebook) -> Notebook:
@@ -15,8 +16,10 @@ async def create_notebook(runtime: Runtime, principal: Principal, o: op.CreateNo
 
 
 async def list_notebooks(runtime: Runtime, principal: Principal, o: op.ListNotebooks) -> NotebookList:
-    """List notebooks."""
+    """List one's own notebooks, or those that others share."""
     async with runtime.db.transaction(principal) as connection:
+        if o.shared:
+            return await sharing.find(connection, search=o.search, sort=o.sort, limit=o.limit, offset=o.offset)
         return await notebooks.find(
             connection, principal.user_id, search=o.search, sort=o.sort, limit=o.limit, offset=o.offset
         )
@@ -25,13 +28,15 @@ async def list_notebooks(runtime: Runtime, principal: Principal, o: op.ListNoteb
 async def get_notebook(runtime: Runtime, principal: Principal, o: op.GetNotebook) -> Notebook:
     """Return one notebook."""
     async with runtime.db.transaction(principal) as connection:
-        return await notebooks.get(connection, principal.user_id, o.notebook_id)
+        found = await notebooks.get(connection, principal.user_id, o.notebook_id)
+        return await sharing.as_seen_by(connection, principal, found)
 
 
 async def update_notebook(runtime: Runtime, principal: Principal, o: op.UpdateNotebook) -> Notebook:
     """Rename or describe a notebook."""
     async with runtime.db.change(principal) as connection:
-        return await notebooks.update(connection, principal.user_id, o.notebook_id, o.name, o.description)
+        changed = await notebooks.update(connection, principal.user_id, o.notebook_id, o.name, o.description)
+        return await sharing.as_seen_by(connection, principal, changed)
 
 
 async def delete_notebook(runtime: Runtime, principal: Principal, o: op.DeleteNotebook) -> None:
@@ -41,15 +46,38 @@ async def delete_notebook(runtime: Runtime, principal: Principal, o: op.DeleteNo
 
 
 async def share_notebook(runtime: Runtime, principal: Principal, o: op.ShareNotebook) -> Member:
-    """Let another user read or change a notebook."""
-    raise NotImplementedError
+    """Let another user read or change a notebook.
+
+    Raises
+    ------
+    NotFound
+        No such notebook, or no such user.
+    InvalidInput
+        That is oneself.
+    """
+    await get_notebook(runtime, principal, op.GetNotebook(notebook_id=o.notebook_id))  # before users are told of
+    async with runtime.db.accounts() as connection:
+        member, owner = await sharing.people(connection, o.member, principal.user_id)
+    if member is None:
+        raise NotFound(f"there is no user {o.member!r}", hint="ask them under which name they sign in")
+    if member.id == principal.user_id:
+        raise InvalidInput("the notebook is yours", hint="share it with somebody else")
+    async with runtime.db.change(principal) as connection:
+        await notebooks.require(connection, principal.user_id, (o.notebook_id,))
+        return await sharing.share(connection, owner, o.notebook_id, member, o.role)
 
 
 async def list_members(runtime: Runtime, principal: Principal, o: op.ListMembers) -> MemberList:
     """List who may use a notebook."""
-    raise NotImplementedError
+    async with runtime.db.transaction(principal) as connection:
+        await notebooks.require(connection, principal.user_id, (o.notebook_id,))
+        return await sharing.members(
+            connection, principal.user_id, o.notebook_id, search=o.search, limit=o.limit, offset=o.offset
+        )
 
 
 async def unshare_notebook(runtime: Runtime, principal: Principal, o: op.UnshareNotebook) -> None:
-    """Take a user's access away."""
-    raise NotImplementedError
+    """Take a user's access away, at once: also from what they are reading right now."""
+    async with runtime.db.change(principal) as connection:
+        await notebooks.require(connection, principal.user_id, (o.notebook_id,))
+        await sharing.unshare(connection, principal.user_id, o.notebook_id, o.member)

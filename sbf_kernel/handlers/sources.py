@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 
 from sbf_kernel import operations as op
+from sbf_kernel.errors import SourceUnsupported
 from sbf_kernel.ingest import sources as ingest
-from sbf_kernel.records import Principal, Source, SourceList, SourceText
+from sbf_kernel.ingest.pipeline import KIND
+from sbf_kernel.records import Principal, Source, SourceList, SourcePage, SourceText
 from sbf_kernel.runtime import Runtime
-from sbf_kernel.storage import notebooks, sources
+from sbf_kernel.storage import jobs, notebooks, sources
 
 
 async def add_source(runtime: Runtime, principal: Principal, o: op.AddSource) -> Source:
@@ -23,9 +26,7 @@ def watch_sources(runtime: Runtime, principal: Principal, o: op.WatchSources) ->
 
 async def cancel_sources(runtime: Runtime, principal: Principal, o: op.CancelSources) -> None:
     """Stop the processing of the principal's own sources among these."""
-    async with runtime.db.transaction(principal) as connection:
-        own = await sources.get_many(connection, principal.user_id, o.source_ids)
-    await ingest.cancel(runtime, [source.id for source in own])
+    await ingest.cancel(runtime, principal, o.source_ids)
 
 
 async def retry_source(runtime: Runtime, principal: Principal, o: op.RetrySource) -> Source:
@@ -75,6 +76,22 @@ async def get_source_text(runtime: Runtime, principal: Principal, o: op.GetSourc
         return await sources.source_text(connection, principal.user_id, o.source_id, o.version_id)
 
 
+async def get_source_page(runtime: Runtime, principal: Principal, o: op.GetSourcePage) -> SourcePage:
+    """Return a picture of a page."""
+    async with runtime.db.transaction(principal) as connection:
+        source = await sources.get(connection, principal.user_id, o.source_id)
+        version_id, sha256 = await sources.version_file(connection, principal.user_id, source, o.version_id)
+    if source.media_type != "application/pdf":
+        raise SourceUnsupported(f"{source.name} has no pages to look at", hint="only PDFs have; read its text instead")
+    drawn = await runtime.pages.call(str(runtime.blobs.path(sha256)), o.page, o.width)
+    return SourcePage(
+        source_id=o.source_id,
+        version_id=version_id,
+        page=o.page,
+        **{**drawn, "image": b64encode(drawn["image"]).decode()},
+    )
+
+
 async def link_source(runtime: Runtime, principal: Principal, o: op.LinkSource) -> Source:
     """Put a source into a notebook, or restore it there."""
     async with runtime.db.change(principal) as connection:
@@ -98,3 +115,4 @@ async def delete_source(runtime: Runtime, principal: Principal, o: op.DeleteSour
     await runtime.tasks.cancel(o.source_id)
     async with runtime.db.change(principal) as connection:
         await sources.delete(connection, principal.user_id, o.source_id)
+        await jobs.forget(connection, principal.user_id, KIND, o.source_id)

@@ -1,7 +1,8 @@
 """One source's way from raw bytes to searchable: fetch → read → embed → store.
 
 Steps are safe to repeat: raw bytes and finished vectors are kept, the version
-appears in one transaction. A process that dies leaves a source ``pending`` or
+appears in one transaction, together with the end of its job, and only while
+the job's lease is held. A process that dies leaves a source ``pending`` or
 ``processing``; whoever comes next goes on.
 """
 
@@ -16,16 +17,21 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from sbf_kernel.errors import SbfError, StoreUnavailable
+from sbf_kernel.errors import Cancelled, SbfError, SourceError, StoreUnavailable
 from sbf_kernel.ingest.web import Content, download
 from sbf_kernel.records import Principal, Source
-from sbf_kernel.storage import sources, versions
+from sbf_kernel.storage import jobs, sources, versions
+from sbf_kernel.storage.jobs import Lease, Outcome
 from sbf_kernel.storage.versions import NewChunk, NewVersion
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from sbf_kernel.models import Vector
     from sbf_kernel.runtime import Runtime
 
+KIND = "ingest"
+"""Of the jobs that bring in a source."""
 EMBED_GROUP = 64
 """Chunks between two reports of progress; what is embedded is saved at the same rhythm."""
 REPORT_SECONDS = 1.0
@@ -33,10 +39,10 @@ REPORT_SECONDS = 1.0
 
 
 async def process(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None = None) -> None:
-    """Bring one registered source to ``ready`` or ``failed``. Never raises but for cancellation.
+    """Bring one registered source to ``ready`` or ``failed``, in this process. Never raises but for cancellation.
 
-    If another process works on it already, nothing is done: its lock in the
-    database tells. Without a database the source stays as it is, for
+    If another process works on it already, it is left to that one: its lock in
+    the database tells. Without a database the source stays as it is, for
     :func:`sbf_kernel.ingest.sources.resume`.
     """
     with suppress(StoreUnavailable):
@@ -48,18 +54,36 @@ async def process(runtime: Runtime, principal: Principal, source_id: UUID, passw
 
 
 async def _process(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None) -> None:
-    work = _Processing(runtime, principal, source_id)
-    try:
-        await work.run(password)
-    except asyncio.CancelledError:
-        await _finish(runtime, principal, source_id, status="pending", stage="cancelled")
-        raise
-    except StoreUnavailable as error:  # nothing is wrong with the source
-        await _finish(runtime, principal, source_id, status="pending", stage="interrupted", message=str(error))
-    except SbfError as error:
-        await work.fail(error.code, str(error))
-    except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other sources down
-        await work.fail("error", f"unexpected {type(error).__name__}: {error} → please report this")
+    async with runtime.db.transaction(principal) as connection:
+        lease = await jobs.claim(connection, principal.user_id, KIND, source_id, runtime.db.locks.holder)
+    if lease is None:  # somebody else has done it, or cancelled it
+        await publish(runtime, principal, source_id)
+        return
+    with suppress(Cancelled):  # whoever ended the lease has seen to the rest
+        try:
+            await bring_in(runtime, principal, lease, source_id, password)
+        except asyncio.CancelledError:
+            with suppress(Cancelled):
+                await conclude(runtime, principal, lease, source_id, Outcome("cancelled", "cancelled"))
+            raise
+        except Cancelled:
+            await publish(runtime, principal, source_id)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other sources go on
+            await conclude(runtime, principal, lease, source_id, verdict(error))
+
+
+def verdict(error: Exception) -> Outcome:
+    """Return what an error means when the work is not tried again by itself.
+
+    A source that cannot be read is an outcome like any other: its job is done.
+    """
+    if isinstance(error, SourceError):
+        return Outcome("done", error.code, str(error))
+    if isinstance(error, StoreUnavailable):  # nothing is wrong with the source
+        return Outcome("queued", error.code, str(error))
+    if isinstance(error, SbfError):
+        return Outcome("dead", error.code, str(error), error=True)
+    return Outcome("dead", "error", f"unexpected {type(error).__name__}: {error} → please report this", error=True)
 
 
 async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None) -> None:
@@ -76,10 +100,52 @@ async def _await_other(runtime: Runtime, principal: Principal, source_id: UUID, 
             return
 
 
-async def _finish(runtime: Runtime, principal: Principal, source_id: UUID, **outcome: Any) -> None:
+async def conclude(runtime: Runtime, principal: Principal, lease: Lease, source_id: UUID, outcome: Outcome) -> None:
+    """Record how the work on a source ended, with the source and with its job.
+
+    Raises
+    ------
+    Cancelled
+        The lease has ended; nothing was recorded.
+    """
     async with runtime.db.change(principal) as connection:
-        await sources.set_outcome(connection, principal.user_id, source_id, **outcome)
+        await mirror(connection, principal.user_id, source_id, outcome)
+        await jobs.settle(connection, lease, outcome)
     await publish(runtime, principal, source_id)
+
+
+async def mirror(connection: AsyncConnection, user_id: str, source_id: UUID, outcome: Outcome) -> None:
+    """Let a source show how its job ended, or why it waits."""
+    status, stage = _SHOWN[outcome.status]
+    reason = outcome.reason if status == "failed" else ""
+    await sources.set_outcome(
+        connection, user_id, source_id, status=status, stage=stage, reason=reason, message=outcome.message
+    )
+
+
+_SHOWN = {
+    "done": ("failed", "failed"),  # with nothing to show for it, that is
+    "dead": ("failed", "failed"),
+    "failed": ("pending", "waiting"),
+    "queued": ("pending", "interrupted"),
+    "cancelled": ("pending", "cancelled"),
+}
+"""Status of a job → status and stage of its source."""
+
+
+async def bring_in(
+    runtime: Runtime, principal: Principal, lease: Lease, source_id: UUID, password: SecretStr | None = None
+) -> None:
+    """Fetch, read, embed and store a source; ends the job when all went well.
+
+    Raises
+    ------
+    Cancelled
+        The lease has ended; nothing more was stored.
+    SbfError
+        Why it could not be brought in.
+    """
+    await _Processing(runtime, principal, lease, source_id).run(password)
 
 
 async def publish(runtime: Runtime, principal: Principal, source_id: UUID) -> Source | None:
@@ -95,19 +161,18 @@ async def publish(runtime: Runtime, principal: Principal, source_id: UUID) -> So
 class _Processing:
     """The steps for one source."""
 
-    def __init__(self, runtime: Runtime, principal: Principal, source_id: UUID) -> None:
-        self.runtime, self.principal, self.source_id = runtime, principal, source_id
-        self._sha256: bytes | None = None
+    def __init__(self, runtime: Runtime, principal: Principal, lease: Lease, source_id: UUID) -> None:
+        self.runtime, self.principal, self.lease, self.source_id = runtime, principal, lease, source_id
         self._reported = 0.0
 
     async def run(self, password: SecretStr | None) -> None:
         item = await self._begin()
         if item is None or item["status"] == "ready":
+            async with self.runtime.db.transaction(self.principal) as connection:
+                await jobs.settle(connection, self.lease, Outcome("done"))
             await publish(self.runtime, self.principal, self.source_id)
             return
-        self._sha256 = _bytes(item["sha256"])
         content = await self._obtain(item)
-        self._sha256 = content.sha256
         if content.sha256 == _bytes(item["version_sha256"]):
             await self._unchanged()
             return
@@ -132,6 +197,7 @@ class _Processing:
             item = await sources.work_item(connection, user_id, self.source_id)
             if item is not None and item["status"] != "ready":
                 await sources.set_stage(connection, user_id, self.source_id, "fetching" if item["url"] else "reading")
+                await jobs.progress(connection, self.lease)
         return item
 
     async def _obtain(self, item: Mapping[Any, Any]) -> Content:
@@ -149,17 +215,15 @@ class _Processing:
                 content.title if item["name"] == item["url"] else None,
             )
             await sources.set_stage(connection, self.principal.user_id, self.source_id, "reading")
+            await jobs.progress(connection, self.lease)
         return content
 
     async def _unchanged(self) -> None:
-        await self._end(status="ready", stage="unchanged")
-
-    async def fail(self, reason: str, message: str) -> None:
-        """Record why it could not be brought in."""
-        await self._end(status="failed", stage="failed", reason=reason, message=message)
-
-    async def _end(self, **outcome: str) -> None:
-        await _finish(self.runtime, self.principal, self.source_id, sha256=self._sha256, **outcome)
+        user_id = self.principal.user_id
+        async with self.runtime.db.change(self.principal) as connection:
+            await sources.set_outcome(connection, user_id, self.source_id, status="ready", stage="unchanged")
+            await jobs.settle(connection, self.lease, Outcome("done"))
+        await publish(self.runtime, self.principal, self.source_id)
 
     async def _embed(self, prepared: dict[str, Any]) -> dict[bytes, Vector]:
         """Return vectors by content hash: known ones from the store, the others computed."""
@@ -177,6 +241,7 @@ class _Processing:
             if len(missing) > EMBED_GROUP:
                 async with self.runtime.db.transaction(self.principal) as connection:
                     await versions.keep_embeddings(connection, user_id, self.source_id, embedder.id, fresh)
+                    await jobs.progress(connection, self.lease, len(vectors), len(inputs))
                 await self._report("embedding", len(vectors), len(inputs))
         return vectors
 
@@ -185,6 +250,7 @@ class _Processing:
             self._reported = time.monotonic()
             async with self.runtime.db.change(self.principal) as connection:
                 await sources.set_stage(connection, self.principal.user_id, self.source_id, stage, done, total)
+                await jobs.progress(connection, self.lease, done, total)
             await publish(self.runtime, self.principal, self.source_id)
 
     def _version(self, prepared: dict[str, Any], sha256: bytes, vectors: dict[bytes, Vector]) -> NewVersion:
@@ -215,6 +281,7 @@ class _Processing:
             embedder.id if embedder else "",
             chunks,
             prepared["metadata"],
+            self.lease,
         )
 
 

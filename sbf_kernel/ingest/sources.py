@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import TYPE_CHECKING
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import SecretStr
 
 from sbf_kernel.errors import Conflict, InvalidInput, SourceTooLarge
-from sbf_kernel.ingest.pipeline import process
+from sbf_kernel.ingest.pipeline import KIND, process
 from sbf_kernel.operations import AddSource
 from sbf_kernel.records import Principal, Source
-from sbf_kernel.storage import notebooks, ranking, sources
+from sbf_kernel.storage import jobs, notebooks, ranking, sources
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,14 +47,22 @@ async def add(runtime: Runtime, principal: Principal, op: AddSource) -> Source:
             f"{op.name} has {len(op.content) >> 20} MB, more than {limit}", hint="split it, or set SBF_MAX_SOURCE_MB"
         )
     sha256 = None if op.content is None else await asyncio.to_thread(runtime.blobs.put, op.content)
-    async with runtime.db.change(principal) as connection:
+    async with runtime.db.together(principal) as connection:
         await notebooks.require(connection, principal.user_id, (op.notebook_id,))
-        source, work = await _register(connection, principal.user_id, op, sha256)
+        source, work = await _register(connection, principal.user_id, _namespaced(op, principal), sha256)
         await sources.link(connection, principal.user_id, op.notebook_id, source.id)
         await sources.touch_notebook(connection, principal.user_id, op.notebook_id)
-    if work:
-        start(runtime, principal, source.id, op.password)
+        if work:
+            await request(runtime, principal, source, op.password)
     return source
+
+
+def _namespaced(op: AddSource, principal: Principal) -> AddSource:
+    """Return the operation with an origin of the guest's own: they neither replace nor learn of other sources of the owner."""
+    if principal.guest is None:
+        return op
+    own = blake2b(f"{principal.author}/{principal.guest.notebook_id}".encode(), digest_size=6).hexdigest()
+    return op.model_copy(update={"origin": f"member-{own}:{op.origin}"})
 
 
 async def _register(
@@ -92,9 +101,30 @@ async def _register(
     return await sources.requeue(connection, user_id, known.id, sha256), True
 
 
-def start(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None = None) -> None:
-    """Process a source in the background."""
-    runtime.tasks.start(source_id, lambda: process(runtime, principal, source_id, password))
+async def request(runtime: Runtime, principal: Principal, source: Source, password: SecretStr | None = None) -> None:
+    """Have a source processed, once the surrounding transaction has committed.
+
+    In this process or, by the settings, in any worker; with a password always
+    here, because a password is never stored. It is done on behalf of the
+    tenant, also what a guest added.
+    """
+    place: jobs.Place = "here" if password is not None else runtime.settings.jobs
+    tenant = principal.tenant
+    async with runtime.db.transaction(tenant) as connection:
+        await jobs.enqueue(
+            connection,
+            tenant.user_id,
+            kind=KIND,
+            subject_id=source.id,
+            subject=source.name,
+            place=place,
+            holder=runtime.db.locks.holder,
+            author=principal.author,
+        )
+    if place == "here":
+        runtime.db.after_commit(
+            lambda: runtime.tasks.start(source.id, lambda: process(runtime, tenant, source.id, password))
+        )
 
 
 async def retry(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None) -> Source:
@@ -105,60 +135,108 @@ async def retry(runtime: Runtime, principal: Principal, source_id: UUID, passwor
     Conflict
         It is being processed right now.
     """
-    async with runtime.db.change(principal) as connection:
+    async with runtime.db.together(principal) as connection:
         await sources.get(connection, principal.user_id, source_id)
-        if runtime.tasks.running(source_id):
+        async with runtime.db.transaction(principal.tenant) as own:
+            state = (await jobs.attended(own, principal.user_id, KIND, [source_id])).get(source_id)
+        if runtime.tasks.running(source_id) or state == "running":
             raise Conflict(f"source {source_id} is being processed", hint="wait, or cancel it first")
         source = await sources.requeue(connection, principal.user_id, source_id)
-    start(runtime, principal, source_id, password)
+        await request(runtime, principal, source, password)
     return source
 
 
 async def resume(runtime: Runtime, principal: Principal) -> list[Source]:
-    """Start every source that a crash or a cancellation left unfinished; returns them."""
-    async with runtime.db.transaction(principal) as connection:
+    """Go on with every source that a crash or a cancellation left unfinished; returns them."""
+    async with runtime.db.together(principal) as connection:
         found = await sources.unfinished(connection, principal.user_id)
-    for source in found:
-        start(runtime, principal, source.id)
+        under_way = await jobs.attended(connection, principal.user_id, KIND, [source.id for source in found])
+        for source in found:
+            if under_way.get(source.id) != "running":
+                await request(runtime, principal, source)
     return found
 
 
-async def cancel(runtime: Runtime, source_ids: Iterable[UUID]) -> None:
-    """Stop the processing of these sources; they become pending again."""
-    for source_id in source_ids:
+async def cancel(runtime: Runtime, principal: Principal, source_ids: Iterable[UUID]) -> None:
+    """Stop the processing of those of the sources that are the principal's; they become pending again.
+
+    From now on nothing of that processing can be stored. A worker elsewhere
+    notices within a second.
+    """
+    async with runtime.db.together(principal.tenant) as connection:
+        async with runtime.db.transaction(principal) as own:
+            seen = [source.id for source in await sources.get_many(own, principal.user_id, source_ids)]
+        await sources.stop(connection, principal.user_id, seen)
+        await jobs.stop(connection, principal.user_id, KIND, seen)
+    for source_id in seen:
         await runtime.tasks.cancel(source_id)
 
 
 async def watch(runtime: Runtime, principal: Principal, source_ids: tuple[UUID, ...]) -> AsyncIterator[Source]:
-    """Yield each source now and at every change, until none has work left; then see to the index."""
+    """Yield each source now and at every change, until none has work left; then see to the index.
+
+    Work of other processes is followed too: :class:`~sbf_kernel.storage.news.News` tells of it.
+    """
     added = 0
+    following = _Following(runtime, principal)
     events = runtime.tasks.watch(source_ids)
     try:
         await anext(events)
-        found = await _current(runtime, principal, source_ids)
-        for source in found:
+        for source in await following.look(source_ids):
             yield source
-        open_ids = {source.id for source in found if runtime.tasks.running(source.id)}
-        for source in await _current(
-            runtime, principal, [s.id for s in found if not s.finished and s.id not in open_ids]
-        ):
-            yield source  # ended between the two looks
-        while open_ids:
-            source_id, event = await anext(events)
-            if event is None:  # its work has ended
-                open_ids.discard(source_id)
-            elif source_id in open_ids:  # not another tenant's, nor one that had ended
-                yield event
-                added += event.chunk_count if event.stage == "stored" else 0
+        while following.waiting:
+            for source in await following.after(*await anext(events)):
+                yield source
+                added += source.chunk_count if source.stage == "stored" else 0
     finally:
         await events.aclose()
     if added >= ANALYZE_CHUNKS:
         await tend_indexes(runtime)
 
 
-async def _current(runtime: Runtime, principal: Principal, source_ids: Iterable[UUID]) -> list[Source]:
-    async with runtime.db.transaction(principal) as connection:
-        return await sources.get_many(connection, principal.user_id, source_ids)
+class _Following:
+    """What a watcher has seen, and for which sources it waits."""
+
+    def __init__(self, runtime: Runtime, principal: Principal) -> None:
+        self._runtime, self._principal = runtime, principal
+        self.waiting: set[UUID] = set()
+        self._seen: dict[UUID, Source] = {}
+
+    async def after(self, key: Any, event: Any) -> list[Source]:
+        """Return what is new after an event."""
+        if isinstance(event, Source):
+            if key not in self.waiting:  # another tenant's, or one that had ended
+                return []
+            self._seen[key] = event
+            return [event]
+        changed = self.waiting & ({key} if event is None else event)
+        return await self.look(changed) if changed else []
+
+    async def look(self, source_ids: Iterable[UUID]) -> list[Source]:
+        """Read these sources again; returns those that are not as they were, and decides which to wait for."""
+        here = {source_id for source_id in source_ids if self._runtime.tasks.running(source_id)}
+        found = await self._read(source_ids)
+        unsure = {source.id for source in found.values() if not source.finished} - here
+        elsewhere = await self._elsewhere(unsure) if unsure else set()
+        if unsure > elsewhere:
+            found |= await self._read(unsure - elsewhere)  # ended between the two looks
+        self.waiting = (self.waiting - set(source_ids)) | elsewhere | (here & set(found))
+        changed = [source for source in found.values() if source != self._seen.get(source.id)]
+        self._seen |= found
+        return changed
+
+    async def _read(self, source_ids: Iterable[UUID]) -> dict[UUID, Source]:
+        async with self._runtime.db.transaction(self._principal) as connection:
+            found = await sources.get_many(connection, self._principal.user_id, source_ids)
+        return {source.id: source for source in found}
+
+    async def _elsewhere(self, source_ids: Iterable[UUID]) -> set[UUID]:
+        """Return the sources that other processes work on, or will."""
+        async with self._runtime.db.transaction(self._principal.tenant) as connection:
+            found = set(await jobs.attended(connection, self._principal.user_id, KIND, source_ids))
+        if found:
+            await self._runtime.news.listen()
+        return found
 
 
 async def tend_indexes(runtime: Runtime) -> None:

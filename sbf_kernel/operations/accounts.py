@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+import unicodedata
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, PlainSerializer, SecretStr, StringConstraints
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, StringConstraints
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, Offset, Operation, Text
+from sbf_kernel.operations.operation import Limit, Moment, Number, Offset, Operation, Words
+
+
+def caseless(name: Any) -> Any:
+    """Return one form for all spellings of a name that look alike but for case (Unicode 16, D145, then NFC)."""
+    if not isinstance(name, str):
+        return name
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name.strip()).casefold())
+
 
 UserName = Annotated[
-    str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[\w.@+-]{1,100}$", max_length=100)
+    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9_.@+-]+$"), BeforeValidator(caseless)
 ]
 Secret = Annotated[
     SecretStr,
@@ -28,6 +36,7 @@ class SignIn(Operation):
 
     method, path, result = "POST", "/auth/sign-in", records.Tokens
     public = True
+    secretive = True
     name: UserName
     password: Secret
 
@@ -37,6 +46,7 @@ class RefreshTokens(Operation):
 
     method, path, result = "POST", "/auth/refresh", records.Tokens
     public = True
+    secretive = True
     refresh_token: Secret
 
 
@@ -78,22 +88,23 @@ class CreateApiToken(Operation):
 
     method, path, result = "POST", "/me/tokens", records.NewApiToken
     creates = True
+    secretive = True
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
     scopes: Annotated[tuple[records.TokenScope, ...], Field(min_length=1, max_length=3)] = ("read",)
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class ListApiTokens(Operation):
     """List one's own tokens, without their secrets."""
 
     method, path, result = "GET", "/me/tokens", records.ApiTokenList
-    search: Text = ""
+    search: Words = ""
     limit: Limit = 20
     offset: Offset = 0
 
 
 class RevokeApiToken(Operation):
-    """Make a token useless, at once."""
+    """Make a token useless, within seconds everywhere."""
 
     method, path, result = "DELETE", "/me/tokens/{token_id}", None
     token_id: UUID
@@ -116,8 +127,9 @@ class InviteUser(Operation):
     method, path, result = "POST", "/users/invitations", records.Invitation
     creates = True
     admin = True
+    secretive = True
     role: records.UserRole = "member"
-    hours: Annotated[int, Field(ge=1, le=24 * 30)] = 72
+    hours: Annotated[Number, Field(ge=1, le=24 * 30)] = 72
 
 
 class ListUsers(Operation):
@@ -125,7 +137,7 @@ class ListUsers(Operation):
 
     method, path, result = "GET", "/users", records.UserList
     admin = True
-    search: Text = ""
+    search: Words = ""
     status: records.UserStatus | None = None
     sort: Literal["name", "created"] = "name"
     limit: Limit = 20

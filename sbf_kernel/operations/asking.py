@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, ModelId, Offset, Operation, Question, Tags, Text
+from sbf_kernel.operations.operation import (
+    Flag,
+    Limit,
+    ModelId,
+    Moment,
+    Number,
+    Offset,
+    Operation,
+    Question,
+    Tags,
+    Words,
+)
 
 Ids = Annotated[tuple[UUID, ...], Field(max_length=10_000)]
-Words = Annotated[tuple[Annotated[str, StringConstraints(max_length=200)], ...], Field(max_length=100)]
+Kinds = Annotated[tuple[Annotated[str, StringConstraints(max_length=200)], ...], Field(max_length=100)]
 
 
 class Scope(Operation):
@@ -20,13 +30,13 @@ class Scope(Operation):
 
     notebook_ids: Ids = ()
     source_ids: Ids = ()
-    media_types: Words = ()
+    media_types: Kinds = ()
     """Media types or their beginnings: ``text/``, ``application/pdf``."""
-    languages: Words = ()
+    languages: Kinds = ()
     tags: Tags = ()
     """Sources that carry any of them."""
-    added_after: datetime | None = None
-    added_before: datetime | None = None
+    added_after: Moment | None = None
+    added_before: Moment | None = None
 
 
 class Search(Scope):
@@ -37,10 +47,10 @@ class Search(Scope):
     rate = "search"
     cached = True
     query: Question
-    limit: Limit = 10
+    limit: Annotated[Number, Field(ge=1, le=100)] = 10
     arm: Literal["hybrid", "lexical", "dense"] = "hybrid"
     fusion: Literal["minmax", "rrf"] = "minmax"
-    per_source: bool = False
+    per_source: Flag = False
     """Only the best chunk of each source."""
 
 
@@ -54,7 +64,7 @@ class Ask(Scope):
     question: Question
     model: ModelId | None = None
     """Model id; default from the settings, else extractive."""
-    passages: Annotated[int, Field(ge=1, le=50)] = 12
+    passages: Annotated[Number, Field(ge=1, le=50)] = 12
     """How many passages to consider at most."""
 
 
@@ -74,7 +84,7 @@ class ListAnswers(Operation):
     access = "viewer"
     cached = True
     notebook_id: UUID | None = None
-    search: Text = ""
+    search: Words = ""
     limit: Limit = 20
     offset: Offset = 0
 

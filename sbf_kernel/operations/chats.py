@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, ModelId, Offset, Operation, Question, Text
+from sbf_kernel.operations.operation import Limit, ModelId, Number, Offset, Operation, Question, Words
 
 Title = Annotated[str, Field(max_length=300)]
 Levels = Annotated[dict[UUID, records.ContextLevel], Field(max_length=10_000)]
@@ -35,7 +35,7 @@ class ListChats(Operation):
     access = "viewer"
     cached = True
     notebook_id: UUID | None = None
-    search: Text = ""
+    search: Words = ""
     sort: Literal["updated", "created", "title"] = "updated"
     limit: Limit = 20
     offset: Offset = 0
@@ -51,13 +51,14 @@ class GetChat(Operation):
 
 
 class UpdateChat(Operation):
-    """Change title, model or context levels; what is absent stays."""
+    """Change title, model or context levels; what is absent stays, also the level of a source that is not named."""
 
     method, path, result = "PATCH", "/chats/{chat_id}", records.Chat
     access = "viewer"
     chat_id: UUID
     title: Title | None = None
     model: ModelId | None = None
+    """Empty for the default."""
     levels: Levels | None = None
 
 
@@ -74,9 +75,8 @@ class ListMessages(Operation):
 
     method, path, result = "GET", "/chats/{chat_id}/messages", records.MessageList
     access = "viewer"
-    cached = True
     chat_id: UUID
-    search: Text = ""
+    search: Words = ""
     limit: Limit = 100
     offset: Offset = 0
 
@@ -90,7 +90,7 @@ class SendMessage(Operation):
     rate = "chat"
     chat_id: UUID
     text: Question
-    passages: Annotated[int, Field(ge=1, le=50)] = 12
+    passages: Annotated[Number, Field(ge=1, le=50)] = 12
     """How many passages to consider at most."""
 
 

@@ -8,16 +8,16 @@ from uuid import UUID
 from pydantic import Field
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, Offset, Operation, Text
+from sbf_kernel.operations.operation import Limit, Offset, Operation, Words
 
 
 class ListJobs(Operation):
     """List jobs, newest first; ``search`` matches part of the subject's name."""
 
     method, path, result = "GET", "/jobs", records.JobList
-    kind: Text | None = None
+    kind: Words | None = None
     status: records.JobStatus | None = None
-    search: Text = ""
+    search: Words = ""
     sort: Literal["created", "priority", "updated"] = "created"
     limit: Limit = 20
     offset: Offset = 0

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
+from pydantic import BeforeValidator
+
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, Name, Offset, Operation, Text
+from sbf_kernel.operations.accounts import caseless
+from sbf_kernel.operations.operation import Limit, Name, Offset, Operation, Text, Words
+
+MemberName = Annotated[Name, BeforeValidator(caseless)]
+"""The name of another user, in any spelling."""
 
 
 class CreateNotebook(Operation):
@@ -23,7 +29,7 @@ class ListNotebooks(Operation):
 
     method, path, result = "GET", "/notebooks", records.NotebookList
     cached = True
-    search: Text = ""
+    search: Words = ""
     shared: bool = False
     sort: Literal["updated", "created", "name"] = "updated"
     limit: Limit = 20
@@ -61,8 +67,7 @@ class ShareNotebook(Operation):
 
     method, path, result = "PUT", "/notebooks/{notebook_id}/members/{member}", records.Member
     notebook_id: UUID
-    member: Name
-    """The other user's name."""
+    member: MemberName
     role: Literal["viewer", "editor"] = "viewer"
 
 
@@ -71,7 +76,7 @@ class ListMembers(Operation):
 
     method, path, result = "GET", "/notebooks/{notebook_id}/members", records.MemberList
     notebook_id: UUID
-    search: Text = ""
+    search: Words = ""
     limit: Limit = 20
     offset: Offset = 0
 
@@ -81,4 +86,4 @@ class UnshareNotebook(Operation):
 
     method, path, result = "DELETE", "/notebooks/{notebook_id}/members/{member}", None
     notebook_id: UUID
-    member: Name
+    member: MemberName

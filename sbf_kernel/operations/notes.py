@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, LongText, Name, Offset, Operation, Text
+from sbf_kernel.operations.operation import Limit, LongText, Name, Offset, Operation, Words
 
 
 class CreateNote(Operation):
@@ -30,7 +30,7 @@ class ListNotes(Operation):
     access = "viewer"
     cached = True
     notebook_id: UUID | None = None
-    search: Text = ""
+    search: Words = ""
     sort: Literal["updated", "created", "title"] = "updated"
     limit: Limit = 20
     offset: Offset = 0

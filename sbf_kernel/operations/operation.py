@@ -2,17 +2,63 @@
 
 from __future__ import annotations
 
+import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from sbf_kernel.errors import InvalidInput
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+
+def _one_form(text: Any) -> Any:
+    """Bring a name to NFC and leave out what cannot be seen: control characters, and signs that turn the text.
+
+    So that two names that look the same are the same, and none can pose as another.
+    """
+    if not isinstance(text, str):
+        return text
+    return "".join(
+        c for c in unicodedata.normalize("NFC", text) if c == "\0" or unicodedata.category(c) not in ("Cc", "Cf")
+    )
+
+
+def _iso(value: Any) -> Any:
+    """Refuse numbers, which would be taken for seconds, and give a time without a zone one."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("must look like 2026-11-27T09:30:00Z") from None
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    raise ValueError("must look like 2026-11-27T09:30:00Z")
+
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), BeforeValidator(_one_form)
+]
 Text = Annotated[str, StringConstraints(max_length=20_000)]
+
+
+def _number(value: Any) -> Any:
+    """Refuse texts and truth values, which would be taken for numbers."""
+    if isinstance(value, str | bool):
+        raise ValueError("must be a number")
+    return value
+
+
+Number = Annotated[int, BeforeValidator(_number)]
+"""A whole number in a body; in a query every number is text."""
+Words = Annotated[str, StringConstraints(max_length=500)]
+"""What a list is searched for; it stands in the query of a URL."""
 LongText = Annotated[str, StringConstraints(max_length=500_000)]
 Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
-ModelId = Annotated[str, StringConstraints(max_length=200)]
+ModelId = Annotated[str, StringConstraints(max_length=200, pattern=r"^(extractive|[a-z0-9_-]+:\S+|)$")]
+"""``provider:name`` or ``extractive``; empty means the default."""
+Flag = Annotated[bool, Field(strict=True)]
+Moment = Annotated[datetime, BeforeValidator(_iso), Field(json_schema_extra={"format": "date-time"})]
+"""A point in time as ISO 8601 writes it; without a zone, UTC."""
 Limit = Annotated[int, Field(ge=1, le=100)]
 Offset = Annotated[int, Field(ge=0, le=1_000_000)]
 Tags = Annotated[
@@ -45,6 +91,8 @@ class Operation(BaseModel):
     """Only administrators may do it."""
     public: ClassVar[bool] = False
     """Needs no token: it is how one gets one."""
+    secretive: ClassVar[bool] = False
+    """Its answer holds a secret: it is shown once and kept nowhere, not under an ``Idempotency-Key`` either."""
     rate: ClassVar[Rate] = "default"
     cached: ClassVar[bool] = False
     """Its result changes only with the content of the tenant."""
@@ -58,7 +106,7 @@ class Operation(BaseModel):
         return value
 
 
-def build(kind: type[Operation], **fields: Any) -> Any:
+def build(kind: type[Operation], /, **fields: Any) -> Any:
     """Build an operation, with a readable error for wrong values.
 
     Raises

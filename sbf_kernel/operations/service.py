@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Operation
+from sbf_kernel.operations.operation import Moment, Operation
 
 
 class GetHealth(Operation):
@@ -21,7 +20,6 @@ class ListModels(Operation):
 
     method, path, result = "GET", "/models", records.ModelList
     access = "viewer"
-    cached = True
 
 
 class GetUsage(Operation):
@@ -29,5 +27,5 @@ class GetUsage(Operation):
 
     method, path, result = "GET", "/usage", records.UsageReport
     by: Literal["day", "model", "operation"] = "day"
-    after: datetime | None = None
-    before: datetime | None = None
+    after: Moment | None = None
+    before: Moment | None = None

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, StringConstraints, WithJsonSchema
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, Name, Offset, Operation, Tags, Text
+from sbf_kernel.operations.operation import Limit, Name, Offset, Operation, Tags, Words
 
 
 def _from_base64(value: Any) -> Any:
@@ -99,10 +99,11 @@ class ListSources(Operation):
     cached = True
     notebook_id: UUID | None = None
     status: records.SourceStatus | None = None
-    tag: Text | None = None
-    search: Text = ""
+    tag: Words | None = None
+    search: Words = ""
     removed: bool = False
-    sort: Literal["added", "name", "updated"] = "added"
+    sort: Literal["added", "newest", "name", "updated"] = "added"
+    """``added`` begins with the oldest, ``newest`` with the one added last."""
     limit: Limit = 20
     offset: Offset = 0
 
@@ -134,6 +135,21 @@ class GetSourceText(Operation):
     cached = True
     source_id: UUID
     version_id: UUID | None = None
+
+
+class GetSourcePage(Operation):
+    """Return a picture of one page of a version, by default the newest. PDFs have pages."""
+
+    method, path, result = "GET", "/sources/{source_id}/pages/{page}", records.SourcePage
+    access = "viewer"
+    cached = True
+    source_id: UUID
+    page: Annotated[int, Field(ge=1, le=100_000)]
+    """Counted from 1."""
+    version_id: UUID | None = None
+    """With a version the reply never changes, and may be kept for a year."""
+    width: Annotated[int, Field(ge=100, le=2_000)] = 900
+    """Of the picture, in pixels."""
 
 
 class LinkSource(Operation):

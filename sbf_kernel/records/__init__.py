@@ -37,8 +37,9 @@ from sbf_kernel.records.jobs import Job, JobList, JobStatus
 from sbf_kernel.records.notebooks import Member, MemberList, Notebook, NotebookList, Role
 from sbf_kernel.records.principal import LOCAL, Guest, Principal, TokenScope
 from sbf_kernel.records.record import Listing, Record, Records, to_frame
+from sbf_kernel.records.reports import Report, ReportList, ReportStatus, ReportTemplate, ReportTemplateList
 from sbf_kernel.records.service import Health, Model, ModelList, UsageReport, UsageSum
-from sbf_kernel.records.sources import Source, SourceList, SourceStatus, SourceText
+from sbf_kernel.records.sources import Source, SourceList, SourcePage, SourceStatus, SourceText
 
 __all__ = [
     "LOCAL",
@@ -83,9 +84,15 @@ __all__ = [
     "RecheckedCitation",
     "Record",
     "Records",
+    "Report",
+    "ReportList",
+    "ReportStatus",
+    "ReportTemplate",
+    "ReportTemplateList",
     "Role",
     "Source",
     "SourceList",
+    "SourcePage",
     "SourceStatus",
     "SourceText",
     "TokenScope",

@@ -21,7 +21,8 @@ class User(Record):
     name: str
     role: UserRole = "member"
     status: UserStatus = "active"
-    created_at: datetime
+    created_at: datetime | None = None
+    """None for the one user of a workspace without login."""
 
 
 class UserList(Listing[User]):

@@ -35,6 +35,11 @@ class Principal(Record):
         """The person: whose chats, notes and answers are seen and written."""
         return self.guest.user_id if self.guest else self.user_id
 
+    @property
+    def tenant(self) -> Principal:
+        """The tenant itself: on its behalf goes on in the background what a guest began."""
+        return Principal(user_id=self.user_id) if self.guest else self
+
 
 LOCAL = Principal(user_id="local", roles=("owner", "admin"))
 """The one user of a local workspace."""

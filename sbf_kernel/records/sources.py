@@ -71,6 +71,24 @@ class SourceList(Listing[Source]):
         return display.table(title, ("source", "status", "detail", "language", "chunks", "pages"), rows)
 
 
+class SourcePage(Record):
+    """A picture of one page of a source version. It never changes."""
+
+    source_id: UUID
+    version_id: UUID
+    page: int
+    """Counted from 1."""
+    pages: int
+    width: int
+    height: int
+    media_type: str = "image/webp"
+    image: str
+    """The picture, base64."""
+
+    def _view(self) -> display.View:
+        return display.fields("SourcePage", self.model_dump(exclude={"image"}))
+
+
 class SourceText(Record):
     """The immutable normalised text of one source version."""
 

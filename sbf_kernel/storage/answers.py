@@ -21,7 +21,7 @@ async def insert(connection: AsyncConnection, principal: Principal, answer: Answ
         text("""insert into answers (user_id, author, id, notebook_id, question, record, created_at)
                 values (:user_id, :author, :id, :notebook_id, :question, cast(:record as jsonb), :created_at)"""),
         {
-            **_owner(principal),
+            **owner(principal),
             "id": answer.id,
             "notebook_id": answer.notebook_id,
             "question": answer.question,
@@ -41,7 +41,7 @@ async def get(connection: AsyncConnection, principal: Principal, answer_id: UUID
     """
     record = await connection.scalar(
         text("select record from answers where user_id = :user_id and author = :author and id = :id"),
-        {**_owner(principal), "id": answer_id},
+        {**owner(principal), "id": answer_id},
     )
     if record is None:
         raise NotFound(f"there is no answer {answer_id}", hint="ws.answers.list() shows all", answer_id=str(answer_id))
@@ -58,7 +58,7 @@ async def find(
     if search:
         where += " and strpos(lower(question), lower(:search)) > 0"
     values: dict[str, Any] = {
-        **_owner(principal),
+        **owner(principal),
         "notebook_id": notebook_id,
         "search": search,
         "limit": limit,
@@ -72,5 +72,6 @@ async def find(
     return AnswerList(items=tuple(map(Answer.model_validate, rows)), total=total or 0, limit=limit, offset=offset)
 
 
-def _owner(principal: Principal) -> dict[str, str]:
+def owner(principal: Principal) -> dict[str, str]:
+    """Return the parameters every statement on what belongs to its author carries."""
     return {"user_id": principal.user_id, "author": principal.author}

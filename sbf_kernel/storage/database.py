@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sbf_kernel.errors import StoreBusy, StoreUnavailable
+from sbf_kernel.errors import NotFound, StoreBusy, StoreUnavailable
 from sbf_kernel.records import Principal
 from sbf_kernel.settings import Settings
 
@@ -35,6 +35,9 @@ _OPTIONS = (
 
 _AS = """select set_config('role', %s, true), set_config('sbf.user_id', %s, true),
     set_config('sbf.author', %s, true), set_config('sbf.notebook_id', %s, true)"""
+_REFUSED = "42501"
+"""SQLSTATE ``insufficient_privilege``: a policy of row-level security, or a right that is missing."""
+_ACCOUNTS = ["sbf_accounts", "", "", ""]
 _BUMP = """insert into epochs (user_id, epoch) values (%s, 1)
     on conflict (user_id) do update set epoch = epochs.epoch + 1"""
 
@@ -106,16 +109,19 @@ class Database:
             The server went away. An embedded one is started again for the next call.
         StoreBusy
             No connection came free in time, or the statement took too long.
+        NotFound
+            The principal is a guest, and the notebook is no longer shared with them.
         """
         outer = _ambient.get()
-        if outer is None:
-            async with self._begin(_identity(principal)) as connection:
-                yield connection
-        elif outer.principal == principal:
-            yield outer.connection
-        else:
-            async with _acting(outer.connection, _identity(principal), _identity(outer.principal)):
+        with _while_shared(principal):
+            if outer is None:
+                async with self._begin(_identity(principal)) as connection:
+                    yield connection
+            elif outer.principal == principal:
                 yield outer.connection
+            else:
+                async with _acting(outer.connection, _identity(principal), _identity(outer.principal)):
+                    yield outer.connection
 
     @asynccontextmanager
     async def change(self, principal: Principal) -> AsyncIterator[AsyncConnection]:
@@ -141,7 +147,7 @@ class Database:
             finally:
                 _ambient.reset(token)
         for act in ambient.after:
-            act()
+            self.after_commit(act)  # which may still be inside another one
 
     def after_commit(self, act: Callable[[], Any]) -> None:
         """Call ``act`` once the surrounding :meth:`together` has committed; at once when there is none."""
@@ -154,8 +160,13 @@ class Database:
     @asynccontextmanager
     async def accounts(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction that sees users and tokens of the deployment, and no content."""
-        async with self._begin(["sbf_accounts", "", "", ""]) as connection:
-            yield connection
+        outer = _ambient.get()
+        if outer is None:
+            async with self._begin(_ACCOUNTS) as connection:
+                yield connection
+        else:
+            async with _acting(outer.connection, _ACCOUNTS, _identity(outer.principal)):
+                yield outer.connection
 
     async def epoch(self, user_id: str) -> int:
         """Return the number of changes to a tenant's content: what was read after it, is no older than it."""
@@ -187,7 +198,7 @@ class Database:
             raise StoreBusy("all database connections are busy") from error
         except (DBAPIError, psycopg.OperationalError) as error:
             original = error.orig if isinstance(error, DBAPIError) else error
-            if isinstance(original, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+            if isinstance(original, _waited_too_long()):
                 raise StoreBusy("the database took too long") from error
             lost = isinstance(original, psycopg.OperationalError) or getattr(error, "connection_invalidated", False)
             if not lost:
@@ -220,11 +231,32 @@ class Database:
             await asyncio.get_running_loop().run_in_executor(None, self._server.release)
 
 
+def _waited_too_long() -> tuple[type[Exception], ...]:
+    from psycopg import errors
+
+    return errors.QueryCanceled, errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure
+
+
 def _identity(principal: Principal) -> list[str]:
     """Return role, tenant, author and notebook: what row-level security goes by."""
     guest = principal.guest
     role = f"sbf_{guest.role}" if guest else "sbf_app"
     return [role, principal.user_id, principal.author, str(guest.notebook_id) if guest else ""]
+
+
+@contextmanager
+def _while_shared(principal: Principal) -> Iterator[None]:
+    """Tell a guest whose access ended while they were at work what they would be told from then on."""
+    try:
+        yield
+    except Exception as error:
+        if principal.guest is None or getattr(getattr(error, "orig", None), "sqlstate", "") != _REFUSED:
+            raise
+        raise NotFound(
+            f"there is no notebook {principal.guest.notebook_id}",
+            hint="it is no longer shared with you",
+            notebook_id=str(principal.guest.notebook_id),
+        ) from error
 
 
 @asynccontextmanager
@@ -253,6 +285,8 @@ class WorkLocks:
         self._connection: psycopg.AsyncConnection | None = None
         self._turn = asyncio.Lock()
         self._held: set[UUID] = set()
+        self.holder = lock_number(uuid4())
+        """A lock that this process has as long as it has any: by it others see whether the process lives."""
 
     @asynccontextmanager
     async def hold(self, name: UUID) -> AsyncIterator[bool]:
@@ -282,6 +316,7 @@ class WorkLocks:
                     with suppress(psycopg.OperationalError):  # it died while nobody used it
                         return await self._ask(self._connection, "pg_try_advisory_lock", name)
                 self._connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
+                await self._connection.execute("select pg_advisory_lock(%s)", [self.holder])
                 return await self._ask(self._connection, "pg_try_advisory_lock", name)
             except psycopg.OperationalError as error:
                 raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error

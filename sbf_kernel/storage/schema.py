@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     import psycopg
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 """Revision of the newest migration; a test compares it with the scripts."""
 
 MINIMUM_POSTGRES = 15
 MINIMUM_PGVECTOR = (0, 8, 2)
 """0.8.0 brought iterative index scans; 0.8.2 fixed CVE-2026-3172."""
+
+ROLES = ("sbf_app", "sbf_search", "sbf_census", "sbf_accounts", "sbf_viewer", "sbf_editor", "sbf_sharing")
+"""Roles of the server that the migrations make, or that must be granted to whoever runs them."""
 
 _LOCK = 5_390_211
 """Any number of our own: the advisory lock under which migrations run."""
@@ -67,7 +70,7 @@ def prepare(conninfo: str) -> None:
         raise StoreUnavailable(
             f"the database role may not set up SBF: {_first_line(error)}",
             hint="let a superuser run: create extension vector; and give the role createrole and create on the database, "
-            "or, where SBF is set up in another database already, grant it sbf_app and sbf_search",
+            f"or, where SBF is set up in another database already, grant it {', '.join(ROLES)}",
         ) from error
     except psycopg.Error as error:
         raise StoreUnavailable(

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 COLUMNS = """s.id, s.name, s.origin, s.media_type, s.status, s.stage, s.reason, s.message, s.done, s.total, s.language,
 s.tags, s.version, s.version_id, s.char_count, s.chunk_count, s.page_count, coalesce(encode(s.sha256, 'hex'), '') as sha256,
 s.created_at, s.updated_at"""
-_ORDER = {"added": "s.created_at, s.id", "name": "lower(s.name), s.id", "updated": "s.updated_at desc, s.id"}
+_ORDER = {
+    "added": "s.created_at, s.id",
+    "newest": "s.created_at desc, s.id desc",
+    "name": "lower(s.name), s.id",
+    "updated": "s.updated_at desc, s.id",
+}
 
 
 def _source(row: Mapping[Any, Any]) -> Source:
@@ -139,18 +144,17 @@ async def set_outcome(
     stage: str,
     reason: str = "",
     message: str = "",
-    sha256: bytes | None = None,
 ) -> None:
     """Record that processing ended: ``ready`` or ``failed`` with a reason, or back to ``pending`` when stopped.
 
-    Parameters
-    ----------
-    sha256
-        The bytes that were processed: if newer ones came meanwhile, this is not their outcome and nothing is recorded.
+    If it was asked for once more meanwhile, maybe with newer bytes, this is not
+    the outcome of that, and nothing is recorded.
     """
+    await lock(connection, user_id, [source_id])
     await connection.execute(
-        text("""update sources set status = :status, stage = :stage, reason = :reason, message = :message, updated_at = now()
-                where user_id = :user_id and id = :id and (cast(:sha256 as bytea) is null or sha256 = :sha256)"""),
+        text("""update sources s set status = :status, stage = :stage, reason = :reason, message = :message, updated_at = now()
+                where user_id = :user_id and id = :id and not exists (select from jobs j where j.user_id = :user_id
+                  and j.kind = 'ingest' and j.subject_id = s.id and j.again)"""),
         {
             "user_id": user_id,
             "id": source_id,
@@ -158,8 +162,26 @@ async def set_outcome(
             "stage": stage,
             "reason": reason,
             "message": message,
-            "sha256": sha256,
         },
+    )
+
+
+async def stop(connection: AsyncConnection, user_id: str, source_ids: Iterable[UUID]) -> list[UUID]:
+    """Make those of the sources pending that are being processed, or wait for it. Returns them, locked until commit."""
+    await lock(connection, user_id, source_ids)
+    rows = await connection.execute(
+        text("""update sources set status = 'pending', stage = 'cancelled', reason = '', message = '', updated_at = now()
+                where user_id = :user_id and id = any(:ids) and status in ('pending', 'processing') returning id"""),
+        {"user_id": user_id, "ids": list(source_ids)},
+    )
+    return list(rows.scalars())
+
+
+async def lock(connection: AsyncConnection, user_id: str, source_ids: Iterable[UUID]) -> None:
+    """Lock sources until commit, in the one order that cannot deadlock."""
+    await connection.execute(
+        text("select from sources where user_id = :user_id and id = any(:ids) order by id for update"),
+        {"user_id": user_id, "ids": list(source_ids)},
     )
 
 
@@ -352,6 +374,32 @@ async def source_text(
             source_id=str(source_id),
         )
     return SourceText(source_id=source_id, name=source.name, **row)
+
+
+async def version_file(
+    connection: AsyncConnection, user_id: str, source: Source, version_id: UUID | None
+) -> tuple[UUID, bytes]:
+    """Return the id of a version, by default the current one, and the SHA-256 of the raw bytes it was read from.
+
+    Raises
+    ------
+    NotFound
+        No such version, or nothing was read yet.
+    """
+    row = (
+        await connection.execute(
+            text("""select id, sha256 from source_versions
+                    where user_id = :user_id and source_id = :source_id and id = :version_id"""),
+            {"user_id": user_id, "source_id": source.id, "version_id": version_id or source.version_id},
+        )
+    ).first()
+    if row is None:
+        raise NotFound(
+            f"{source.name} has no {'such version' if version_id else 'pages yet'} ({source.status})",
+            hint=source.message or "wait until it is ready",
+            source_id=str(source.id),
+        )
+    return row.id, bytes(row.sha256)
 
 
 async def version_texts(connection: AsyncConnection, user_id: str, version_ids: Iterable[UUID]) -> dict[UUID, str]:

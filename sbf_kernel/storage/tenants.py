@@ -19,6 +19,8 @@ _TABLES = (
     "chunks",
     "source_versions",
     "notebook_sources",
+    "jobs",
+    "reports",
     "sources",
     "notebooks",
     "answers",
@@ -31,8 +33,9 @@ _TABLES = (
 
 
 async def purge(database: Database, principal: Principal) -> None:
-    """Delete all rows of a tenant. Raw files stay: another tenant may have the same."""
+    """Delete all rows of a tenant, and what it is in the notebooks of others. Raw files stay: another tenant may have the same."""
     async with database.change(principal) as connection:
+        await connection.execute(text("select purge_shared()"))
         owned = await connection.scalars(
             text("select id from sources where user_id = :user_id"), {"user_id": principal.user_id}
         )

@@ -12,12 +12,14 @@ from uuid import UUID, uuid4
 from pgvector import HalfVector, SparseVector
 from sqlalchemy import text
 
+from sbf_kernel.storage import jobs
 from sbf_kernel.storage.sources import lock_for_index
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from sbf_kernel.models import Vector
+    from sbf_kernel.storage.jobs import Lease
 
 TERM_DIMENSIONS = 1 << 29
 """Of ``sbf_kernel.models.sparse``: ids are 29-bit hashes."""
@@ -59,6 +61,8 @@ class NewVersion:
     """Id of the embedder; empty without one."""
     chunks: Sequence[NewChunk]
     metadata: dict[str, str] = field(default_factory=dict)
+    lease: Lease | None = None
+    """The job under which it was made; it is stored only while that is held, and ends it."""
 
 
 def keys_of(terms: dict[int, float]) -> list[int]:
@@ -120,10 +124,13 @@ async def store(connection: AsyncConnection, user_id: str, versions: Sequence[Ne
     Returns
     -------
     The sources stored. A source deleted meanwhile, or whose bytes were
-    replaced by newer ones, is left out.
+    replaced by newer ones, or whose job is somebody else's now, is left out.
     """
     current = await lock_for_index(connection, user_id, [v.source_id for v in versions])
-    wanted = [v for v in versions if current.get(v.source_id) == v.sha256]
+    held = await jobs.settle_done(connection, user_id, [v.lease for v in versions if v.lease is not None])
+    wanted = [
+        v for v in versions if current.get(v.source_id) == v.sha256 and (v.lease is None or v.lease.job_id in held)
+    ]
     if not wanted:
         return set()
     values = {"user_id": user_id, "ids": [v.source_id for v in wanted]}

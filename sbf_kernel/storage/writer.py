@@ -7,6 +7,7 @@ transaction runs, what becomes ready waits, and goes into the next together.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from sbf_kernel.errors import SbfError
@@ -45,7 +46,8 @@ class Writer:
         outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((principal, version, outcome))
         if self._task is None:
-            self._task = asyncio.create_task(self._drain())
+            # In no context: what the caller does inside a transaction must not draw this one into it.
+            self._task = asyncio.create_task(self._drain(), context=Context())
         return await asyncio.shield(outcome)
 
     async def _drain(self) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from sbf_kernel import operations as op
 from sbf_kernel.adding import add_inputs
 from sbf_kernel.errors import InvalidInput, NotFound
 from sbf_kernel.inputs import Input, from_frame, from_sql, from_text, gather
 from sbf_kernel.operations import build
-from sbf_kernel.records import Answer, AnswerDelta, Hits, Notebook, NotebookList, Source, SourceList
+from sbf_kernel.records import Answer, AnswerDelta, Hits, Member, MemberList, Notebook, NotebookList, Source, SourceList
+from sbf_kernel.workspace.chats import ChatHandle, chat_in
+from sbf_kernel.workspace.notes import Notes
 from sbf_kernel.workspace.references import Ref, all_pages, as_id
 from sbf_kernel.workspace.sources import Sources, listing
+from sbf_kernel.workspace.widgets import Widgets
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -61,10 +64,18 @@ class Notebooks:
             )
         return NotebookHandle(self._ws, named[0])
 
-    def list(self, search: str = "", *, sort: str = "updated", limit: int = 20, offset: int = 0) -> NotebookList:
-        """Return a page of notebooks; ``search`` matches part of name or description."""
+    def list(
+        self, search: str = "", *, shared: bool = False, sort: str = "updated", limit: int = 20, offset: int = 0
+    ) -> NotebookList:
+        """Return a page of notebooks; ``search`` matches part of name or description.
+
+        Parameters
+        ----------
+        shared
+            List those that others share with you, instead of your own.
+        """
         found: NotebookList = self._ws.call(
-            build(op.ListNotebooks, search=search, sort=sort, limit=limit, offset=offset)
+            build(op.ListNotebooks, search=search, shared=shared, sort=sort, limit=limit, offset=offset)
         )
         return found
 
@@ -75,6 +86,8 @@ class NotebookHandle:
     def __init__(self, workspace: Workspace, record: Notebook) -> None:
         self._ws, self.record = workspace, record
         self.sources = Sources(workspace, record)
+        self.widgets = Widgets(workspace, record)
+        self.notes = Notes(workspace, record.id)
 
     @property
     def id(self) -> UUID:
@@ -168,9 +181,46 @@ class NotebookHandle:
         """Yield pieces of the answer as they are written, and at last the :class:`Answer`."""
         return self._ws.ask_stream(question, notebook_ids=(self.id,), **options)
 
+    def chat(self, title: str = "", *, model: str | None = None, levels: Mapping[Any, str] | None = None) -> ChatHandle:
+        """Begin a chat over this notebook.
+
+        Parameters
+        ----------
+        title
+            Made from the first question when empty.
+        model
+            As for :meth:`ask`.
+        levels
+            How much of a source (or its id) may be used: ``off``, ``passages``
+            (what is found in it, the default) or ``full`` (all of it, as far as it fits).
+        """
+        return chat_in(self._ws, self.id, title, model, levels)
+
     def rename(self, name: str, description: str | None = None) -> None:
         """Change name and description."""
         self.record = self._ws.call(build(op.UpdateNotebook, notebook_id=self.id, name=name, description=description))
+
+    def share(self, member: str, role: Literal["viewer", "editor"] = "viewer") -> Member:
+        """Let another user of the deployment read the notebook, or as ``editor`` also change it.
+
+        Raises
+        ------
+        NotFound
+            There is no user of this name.
+        """
+        shared: Member = self._ws.call(build(op.ShareNotebook, notebook_id=self.id, member=member, role=role))
+        return shared
+
+    def members(self, search: str = "", *, limit: int = 20, offset: int = 0) -> MemberList:
+        """Return a page of those who may use the notebook besides you."""
+        found: MemberList = self._ws.call(
+            build(op.ListMembers, notebook_id=self.id, search=search, limit=limit, offset=offset)
+        )
+        return found
+
+    def unshare(self, member: str) -> None:
+        """Take a user's access away, at once."""
+        self._ws.call(build(op.UnshareNotebook, notebook_id=self.id, member=member))
 
     def delete(self) -> None:
         """Delete the notebook; its sources stay until they are deleted themselves."""

@@ -9,7 +9,7 @@ from sbf_kernel import operations as op
 from sbf_kernel.adding import follow
 from sbf_kernel.errors import InvalidInput, NotFound
 from sbf_kernel.operations import build
-from sbf_kernel.records import Notebook, Source, SourceList, SourceText
+from sbf_kernel.records import Notebook, Source, SourceList, SourcePage, SourceText
 from sbf_kernel.workspace.references import Ref, all_pages, as_id
 
 if TYPE_CHECKING:
@@ -46,6 +46,19 @@ class Sources:
     def text(self, ref: Source | Ref, version_id: UUID | None = None) -> SourceText:
         """Return the stored text of a source, by default of its newest version."""
         found: SourceText = self._ws.call(build(op.GetSourceText, source_id=self._id(ref), version_id=version_id))
+        return found
+
+    def page(self, ref: Source | Ref, page: int, version_id: UUID | None = None, *, width: int = 900) -> SourcePage:
+        """Return a picture of a page of a PDF, ``width`` pixels wide; pages count from 1.
+
+        Raises
+        ------
+        SourceUnsupported
+            It has no pages.
+        """
+        found: SourcePage = self._ws.call(
+            build(op.GetSourcePage, source_id=self._id(ref), page=page, version_id=version_id, width=width)
+        )
         return found
 
     def update(self, ref: Source | Ref, *, name: str | None = None, tags: tuple[str, ...] | None = None) -> Source:

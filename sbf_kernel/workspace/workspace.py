@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sbf_kernel import operations as op
 from sbf_kernel.operations import build
-from sbf_kernel.records import Answer, AnswerDelta, Health, Hits, Recheck
+from sbf_kernel.records import Answer, AnswerDelta, Health, Hits, ModelList, Recheck, UsageReport, User
+from sbf_kernel.workspace.accounts import Tokens, Users
 from sbf_kernel.workspace.answers import Answers
+from sbf_kernel.workspace.chats import Chats
+from sbf_kernel.workspace.jobs import Jobs
 from sbf_kernel.workspace.notebooks import Notebooks
+from sbf_kernel.workspace.notes import Notes
 from sbf_kernel.workspace.references import Ref
+from sbf_kernel.workspace.reports import Reports
 from sbf_kernel.workspace.sources import Sources
+from sbf_kernel.workspace.widgets import Widgets
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sbf_kernel.backends import Backend
     from sbf_kernel.backends.loop import LoopThread
     from sbf_kernel.settings import Settings
@@ -29,6 +37,13 @@ class Workspace:
         self.notebooks = Notebooks(self)
         self.sources = Sources(self)
         self.answers = Answers(self)
+        self.chats = Chats(self)
+        self.notes = Notes(self)
+        self.jobs = Jobs(self)
+        self.reports = Reports(self)
+        self.users = Users(self)
+        self.tokens = Tokens(self)
+        self.widgets = Widgets(self)
         atexit.register(self.close)
 
     def call(self, operation: op.Operation) -> Any:
@@ -38,6 +53,14 @@ class Workspace:
     def stream(self, operation: op.Operation) -> Iterator[Any]:
         """Carry out a streaming operation and yield its records as they come."""
         return self._loop.iterate(self._backend.stream(operation))
+
+    async def call_async(self, operation: op.Operation) -> Any:
+        """Carry out any operation from a running event loop, which goes on meanwhile."""
+        return await self._loop.await_here(self._backend.call(operation))
+
+    def stream_async(self, operation: op.Operation) -> AsyncIterator[Any]:
+        """Carry out a streaming operation from a running event loop; leaving it early stops the work."""
+        return self._loop.iterate_here(self._backend.stream(operation))
 
     def search(self, query: str, *, limit: int = 10, **scope: Any) -> Hits:
         """Rank chunks of all notebooks by words and meaning.
@@ -70,10 +93,38 @@ class Workspace:
         found: Recheck = self.call(build(op.RecheckAnswer, answer_id=answer_id))
         return found
 
+    def me(self) -> User:
+        """Tell who you are."""
+        found: User = self.call(op.GetMe())
+        return found
+
+    def models(self) -> ModelList:
+        """List the models that answer, embed and judge here."""
+        found: ModelList = self.call(op.ListModels())
+        return found
+
+    def usage(self, by: str = "day", *, after: datetime | None = None, before: datetime | None = None) -> UsageReport:
+        """Sum up what your calls of language models consumed.
+
+        Parameters
+        ----------
+        by
+            ``day`` (UTC), ``model`` or ``operation``.
+        after, before
+            From when on, and until just before when; without a zone, UTC.
+        """
+        found: UsageReport = self.call(build(op.GetUsage, by=by, after=after, before=before))
+        return found
+
     def health(self) -> Health:
         """Tell what works."""
         found: Health = self.call(op.GetHealth())
         return found
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
 
     def close(self) -> None:
         """Stop background work and let go of the database. Closing twice does no harm."""

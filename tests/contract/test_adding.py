@@ -15,7 +15,7 @@ from tests.conftest import until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sbf_kernel.records import Source
+    from sbf_kernel.records import Principal, Source
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
     from tests.conftest import CountingEmbedder
@@ -259,7 +259,11 @@ def test_bytes_that_change_while_they_are_processed_end_as_the_last_ones(
 
 
 def test_an_outcome_of_older_bytes_is_not_taken_for_the_newer_ones(
-    notebook: NotebookHandle, workspace: Workspace, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    notebook: NotebookHandle,
+    workspace: Workspace,
+    principal: Principal,
+    runtime: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The older bytes turn out to hold the text of the current version, after the newer ones were registered."""
     source = notebook.add_text("The lamp is red.", "lamp")
@@ -272,7 +276,6 @@ def test_an_outcome_of_older_bytes_is_not_taken_for_the_newer_ones(
             await handler_of(add)(runtime, principal, add.model_copy(update={"content": b"The lamp is blue."}))
         return prepared
 
-    principal = workspace._backend.principal  # type: ignore[attr-defined]
     monkeypatch.setattr(runtime.sandbox, "call", read)
     workspace.call(add)
     list(workspace.stream(op.WatchSources(source_ids=(source.id,))))

@@ -140,7 +140,13 @@ def test_after_its_source_was_deleted_a_citation_no_longer_holds(library: Notebo
     assert workspace.answers.get(answer.id) == answer
 
 
-def test_leaving_the_stream_early_stores_no_answer(library: NotebookHandle, workspace: Workspace) -> None:
+def test_leaving_the_stream_early_stores_no_answer(
+    library: NotebookHandle, workspace: Workspace, backend_name: str
+) -> None:
+    if backend_name == "remote":
+        pytest.skip(
+            "a service may be done before it hears that nobody listens; tests/api/test_streaming.py has a slow one"
+        )
     stream = library.ask_stream(QUESTION)
     next(iter(stream))
     stream.close()  # type: ignore[attr-defined]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 
 from sbf_kernel.models import sparse
-from sbf_kernel.records import Principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sbf_kernel.records import Hit
+    from sbf_kernel.records import Hit, Principal
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
 
@@ -47,9 +45,9 @@ LIBRARY = {
 
 
 @pytest.fixture(scope="session")
-def reader() -> Principal:
+def reader(new_user: Callable[[], Principal]) -> Principal:
     """One tenant for all tests that only read."""
-    return Principal(user_id=f"reader-{uuid4()}")
+    return new_user()
 
 
 @pytest.fixture(scope="session")

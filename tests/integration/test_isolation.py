@@ -11,6 +11,7 @@ import pytest
 from sbf_kernel import operations as op
 from sbf_kernel.errors import NotFound
 from sbf_kernel.models import sparse
+from sbf_kernel.storage import schema
 from tests.conftest import until
 
 if TYPE_CHECKING:
@@ -23,8 +24,17 @@ if TYPE_CHECKING:
 
 TABLES = (
     "notebooks", "sources", "notebook_sources", "source_versions", "chunks", "lexical", "embeddings", "embedding_cache",
-    "term_stats", "collection_stats", "answers",
+    "term_stats", "collection_stats", "answers", "epochs", "idempotency_keys", "chats", "messages", "notes", "usage",
+    "jobs", "shares", "reports",
 )  # fmt: skip
+ACCOUNTS = ("users", "sign_ins", "refresh_tokens", "api_tokens", "invitations")
+"""Of the deployment, no tenant's: the application does not see them at all."""
+
+
+@pytest.fixture
+def backend_name() -> str:
+    """Over HTTP, ``tests/api/test_tenant_matrix.py`` looks at every operation."""
+    return "local"
 
 
 @pytest.fixture
@@ -52,12 +62,38 @@ def filled(owner: psycopg.Connection, principal: Principal, answer: Answer, sour
         "insert into embedding_cache select user_id, model, content_hash, source_id, embedding from embeddings where user_id = %s",
         [principal.user_id],
     )
+    values = {"tenant": principal.user_id, "notebook": answer.notebook_id, "chat": uuid4()}
+    for statement in OTHERS:
+        owner.execute(statement, values)
     for table in TABLES:
         row = owner.execute(f"select count(*) from {table} where user_id = %s", [principal.user_id]).fetchone()
         assert row is not None, table
         assert row[0] > 0, table
-    owner.execute("select set_config('role', 'sbf_app', true), set_config('sbf.user_id', 'stranger', true)")
+    become(owner, "stranger")
     return owner
+
+
+def become(connection: psycopg.Connection, tenant: str) -> None:
+    """Take the identity of a tenant, as :meth:`Database.transaction` does."""
+    connection.execute(
+        "select set_config('role', 'sbf_app', true), set_config('sbf.user_id', %s, true), set_config('sbf.author', %s, true)",
+        [tenant, tenant],
+    )
+
+
+OTHERS = (
+    "insert into idempotency_keys (user_id, key, digest) values (%(tenant)s, 'k', '')",
+    "insert into chats (user_id, author, id, notebook_id) values (%(tenant)s, %(tenant)s, %(chat)s, %(notebook)s)",
+    """insert into messages (user_id, author, id, chat_id, number, role, status)
+       values (%(tenant)s, %(tenant)s, gen_random_uuid(), %(chat)s, 1, 'user', 'done')""",
+    """insert into notes (user_id, author, id, notebook_id, title)
+       values (%(tenant)s, %(tenant)s, gen_random_uuid(), %(notebook)s, 't')""",
+    """insert into usage (user_id, author, id, operation, model, input_tokens, output_tokens)
+       values (%(tenant)s, %(tenant)s, gen_random_uuid(), 'o', 'm', 1, 1)""",
+    """insert into reports (user_id, id, notebook_id, template)
+       values (%(tenant)s, gen_random_uuid(), %(notebook)s, 't')""",
+    "insert into shares values (%(tenant)s, %(notebook)s, 'mia', 'mia', 'olga', 'editor')",
+)
 
 
 def test_every_operation_on_a_strangers_object_finds_nothing(
@@ -155,7 +191,7 @@ def test_row_level_security_alone_hides_every_table(filled: psycopg.Connection, 
 def test_rows_cannot_be_given_to_or_planted_on_another_tenant(
     filled: psycopg.Connection, principal: Principal, table: str
 ) -> None:
-    filled.execute("select set_config('sbf.user_id', %s, true)", [principal.user_id])
+    become(filled, principal.user_id)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
         filled.execute(f"update {table} set user_id = 'victim'")
     filled.rollback()
@@ -185,7 +221,28 @@ def test_all_tables_are_covered_and_forced(owner: psycopg.Connection) -> None:
         """select relname, relrowsecurity and relforcerowsecurity from pg_class
            where relnamespace = 'sbf'::regnamespace and relkind in ('r', 'p') and relname <> 'alembic_version'"""
     ).fetchall()
-    assert dict(rows) == dict.fromkeys(TABLES, True)
+    assert dict(rows) == dict.fromkeys((*TABLES, *ACCOUNTS), True)
+
+
+@pytest.mark.parametrize("table", ACCOUNTS)
+def test_the_application_does_not_see_users_and_tokens(filled: psycopg.Connection, table: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
+        filled.execute(f"select * from {table}")
+
+
+def test_what_is_written_by_a_guest_is_not_the_tenants_to_see(filled: psycopg.Connection, principal: Principal) -> None:
+    filled.execute("reset role")
+    for table in ("answers", "chats", "messages", "notes", "usage"):
+        filled.execute(f"update {table} set author = 'mia' where user_id = %s", [principal.user_id])
+    become(filled, principal.user_id)
+    for table in ("answers", "chats", "messages", "notes", "usage"):
+        assert filled.execute(f"select * from {table}").fetchall() == []
+        assert filled.execute(f"delete from {table}").rowcount == 0
+
+
+def test_every_role_is_known_to_what_tells_of_missing_ones(owner: psycopg.Connection) -> None:
+    rows = owner.execute("select rolname from pg_roles where starts_with(rolname, 'sbf_')").fetchall()
+    assert {row[0] for row in rows} == set(schema.ROLES)
 
 
 def test_the_application_role_owns_nothing_and_bypasses_nothing(owner: psycopg.Connection) -> None:
@@ -215,7 +272,7 @@ def test_the_function_that_passes_the_policy_binds_the_tenant_itself(
 ) -> None:
     for scope in ({}, {"sources": [source.id]}, {"notebooks": [notebook.id]}):
         assert _candidates(filled, **scope) == []
-    filled.execute("select set_config('sbf.user_id', %s, true)", [principal.user_id])
+    become(filled, principal.user_id)
     for scope in ({}, {"sources": [source.id]}, {"notebooks": [notebook.id]}):
         assert [row[1] for row in _candidates(filled, **scope)] == [source.id]
     assert _candidates(filled, sources=[uuid4()]) == _candidates(filled, notebooks=[uuid4()]) == []
@@ -226,4 +283,4 @@ def test_the_function_may_be_called_by_the_application_only(owner: psycopg.Conne
         """select coalesce(array_agg(distinct a.grantee::regrole::text order by a.grantee::regrole::text), '{}') from pg_proc p,
            aclexplode(p.proacl) a where p.proname = 'lexical_candidates' and a.privilege_type = 'EXECUTE'"""
     ).fetchone()
-    assert granted == (["sbf_app", "sbf_search"],)
+    assert granted == (["sbf_app", "sbf_editor", "sbf_search", "sbf_viewer"],)

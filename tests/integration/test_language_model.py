@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import threading
 import time
 from contextlib import aclosing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
@@ -17,9 +14,11 @@ from pydantic import SecretStr
 from sbf_kernel.errors import InvalidInput, ModelError, ModelUnavailable
 from sbf_kernel.models.language import LanguageModel, Patience, load_language_model
 from sbf_kernel.settings import Settings
+from tests.integration.model_server import Provider, begin, event, refuse, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from http.server import BaseHTTPRequestHandler
 
 pytest.importorskip("pydantic_ai")
 SECRET = "sk-very-secret-0123456789"
@@ -27,87 +26,11 @@ QUICK = Patience(first_token=20, idle=20, retries=2, longest_pause=1)
 IMPATIENT = Patience(first_token=20, idle=0.5, retries=2)
 
 
-class Provider:
-    """A scripted endpoint; ``script`` writes the response of request number n."""
-
-    def __init__(self) -> None:
-        self.requests: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.closed_early = threading.Event()
-        self.script: Callable[[BaseHTTPRequestHandler, int], None] = lambda h, n: say(h, "Hello", " world")
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                provider.requests.append(json.loads(body) | {"path": self.path})
-                provider.headers.append(dict(self.headers))
-                self.close_connection = True
-                try:
-                    provider.script(self, len(provider.requests))
-                except (BrokenPipeError, ConnectionResetError):
-                    provider.closed_early.set()
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-
-
-def begin(h: BaseHTTPRequestHandler) -> None:
-    h.send_response(200)
-    h.send_header("Content-Type", "text/event-stream")
-    h.send_header("Connection", "close")
-    h.end_headers()
-
-
-def event(h: BaseHTTPRequestHandler, **delta: Any) -> None:
-    choice = {"index": 0, "delta": delta.pop("delta", {}), "finish_reason": delta.pop("finish_reason", None)}
-    data = {
-        "id": "c1",
-        "object": "chat.completion.chunk",
-        "created": 1,
-        "model": "fake-1",
-        "choices": delta.pop("choices", [choice]),
-        **delta,
-    }
-    h.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
-    h.wfile.flush()
-
-
-def say(h: BaseHTTPRequestHandler, *words: str, pause: float = 0.0, finish: str | None = "stop") -> None:
-    begin(h)
-    for word in words:
-        event(h, delta={"role": "assistant", "content": word})
-        time.sleep(pause)
-    if finish:
-        event(h, finish_reason=finish)
-        event(h, choices=[], usage={"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14})
-        h.wfile.write(b"data: [DONE]\n\n")
-
-
-def refuse(h: BaseHTTPRequestHandler, status: int, message: str = "no", **headers: str) -> None:
-    body = json.dumps({"error": {"message": message, "type": "x", "code": "y"}}).encode()
-    h.send_response(status)
-    h.send_header("Content-Type", "application/json")
-    h.send_header("Content-Length", str(len(body)))
-    for name, value in headers.items():
-        h.send_header(name.replace("_", "-"), value)
-    h.end_headers()
-    h.wfile.write(body)
-
-
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     running = Provider()
     yield running
-    running.server.shutdown()
-    running.server.server_close()
+    running.close()
 
 
 def model(provider: Provider, patience: Patience = QUICK) -> LanguageModel:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import sbf_kernel as sbf
-from sbf_kernel import reports
+from sbf_kernel import reports, samples
 from sbf_kernel.cli import main
 from sbf_kernel.errors import InvalidInput, SbfError
 
@@ -18,6 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 nbformat = pytest.importorskip("nbformat")
+translators = pytest.importorskip("papermill.translators")
+
+HOSTILE = ["\\", '"', '\\"', "'''", '"""', "\n", "\r", "\u2028", "{x}", "%s", "\\N{DASH}", "\\u0041"]
+TEXT = st.lists(st.characters(exclude_categories=["Cs"]) | st.sampled_from(HOSTILE), max_size=20).map("".join)
 
 PARAMETERS = "title = 'Plain'\nfail = False\nwords: str = 'nothing'"
 BODY = """
@@ -158,4 +168,59 @@ def test_brief_answers_questions_and_lists_every_quote(tmp_path: Path) -> None:
 
 def test_sbf_brings_the_brief() -> None:
     assert "brief" in reports.names()
-    assert reports.parameters_of("brief") == ["title", "notebook", "questions", "home"]
+    assert reports.parameters_of("brief") == ["title", "notebook", "questions"]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the samples in a notebook, and an answer that a changed source has overtaken."""
+    home = tmp_path_factory.mktemp("library")
+    with sbf.connect(home=home) as workspace:
+        notebook = workspace.notebooks.create("Samples")
+        notebook.add(*samples.own(home / "samples"), progress=False)
+        notebook.add_text("The supper is on Friday.", "invitation", progress=False)
+        notebook.ask("When is the supper?")
+        notebook.add_text("The supper is on Sunday.", "invitation", progress=False)
+    return home
+
+
+EXPECTED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "brief": ({"questions": ["How is a quote checked?"]}, ["Research brief", "1 of 1 questions", "@misc{citations,"]),
+    "literature_review": (
+        {"questions": ["Which bench gave the highest yield?", "Who won in 1972?"], "sources": "l"},
+        ["lab_log.ipynb (version 1", "Bench A gave the highest yield", "No answer in: ", "field\\_guide.epub"],
+    ),
+    "reading_list": ({"subjects": ["merge two rankings"]}, ["hybrid_search.html", "of reading", "@misc{"]),
+    "what_changed": (
+        {"since": "2026-01-01", "questions": ["When is the supper?"]},
+        ["10 new sources", "1 of 1 earlier answers", "The supper is on Friday.", "The supper is on Sunday."],
+    ),
+}
+
+
+def test_there_is_an_expectation_for_every_template() -> None:
+    assert sorted(EXPECTED) == reports.names()
+
+
+def test_all_templates_run_at_the_same_time_and_their_pages_need_nothing(library: Path, tmp_path: Path) -> None:
+    def run(name: str) -> str:
+        parameters = {"notebook": "Samples", **EXPECTED[name][0]}
+        return reports.run(name, parameters, tmp_path / f"{name}.html", home=library).read_text(encoding="utf-8")
+
+    with ThreadPoolExecutor(len(EXPECTED)) as pool:
+        pages = dict(zip(EXPECTED, pool.map(run, EXPECTED), strict=True))
+    for name, (_, wanted) in EXPECTED.items():
+        words = unescape(re.sub("<[^>]*>", "", pages[name]))
+        assert [missing for missing in wanted if missing not in words] == [], name
+        assert reports.external_references(pages[name]) == []
+        assert "<script" not in pages[name]
+        assert "BibTeX" in words
+        assert len(pages[name]) < 200_000
+
+
+@given(st.dictionaries(st.sampled_from(["title", "since"]), TEXT | st.lists(TEXT)))
+@example({"title": '\\"); import os; os.abort() #', "since": ["'''", "{title}", "\n%%bash\nid"]})
+def test_parameters_are_data_whatever_they_say(parameters: dict[str, Any]) -> None:
+    cell = translators.PythonTranslator.codify(parameters, "parameters")
+    assigned = {node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(cell).body}  # type: ignore[attr-defined]
+    assert assigned == parameters

@@ -216,6 +216,7 @@ def test_an_ordinary_role_on_another_server_works_and_is_bound_by_the_policies(f
             assert [hit.source_id for hit in notebook.search("feldspar", arm=arm)] == [source.id]
         backend: Any = workspace._backend
         workspace._loop.run(tend_indexes(backend.runtime))
+        assert workspace._loop.run(backend.runtime.db.epoch("local")) > 1
         check_bound(foreign)
         workspace.sources.delete(source)
         assert workspace.sources.list().total == 0
@@ -245,8 +246,8 @@ def test_a_second_database_needs_the_roles_and_says_so(make_database: Callable[.
     conninfo = make_database("nosuperuser createrole createdb")
     with pytest.raises(StoreUnavailable, match="may not set up SBF") as caught:
         schema.prepare(conninfo)
-    assert "grant it sbf_app and sbf_search" in caught.value.hint
+    assert f"grant it {', '.join(schema.ROLES)}" in caught.value.hint
     with psycopg.connect(runtime.db.conninfo, autocommit=True) as connection:
-        connection.execute(f"grant sbf_app, sbf_search to {conninfo_to_dict(conninfo)['user']}")
+        connection.execute(f"grant {', '.join(schema.ROLES)} to {conninfo_to_dict(conninfo)['user']}")
     schema.prepare(conninfo)
     assert described(conninfo)[0]

@@ -45,7 +45,7 @@ create table sbf.messages (
   text text not null default '',
   status text not null check (status in ('writing', 'done', 'stopped', 'failed')),
   question text not null default '',
-  answer jsonb,
+  answer_id uuid,                      -- the stored answer with its citations
   error text not null default '',
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),

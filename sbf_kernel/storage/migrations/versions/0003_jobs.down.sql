@@ -1,1 +1,5 @@
-select 1;
+drop function sbf.job_census;
+drop table sbf.jobs;
+drop function sbf.write_ticket;
+drop function sbf.tell_job;
+drop schema sbf_queue cascade;

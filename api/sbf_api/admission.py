@@ -1,0 +1,75 @@
+"""Who sends a request, whether they may, and how often: asked before any of its body is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sbf_api.service import within
+from sbf_kernel.accounts import permissions, principals
+from sbf_kernel.errors import NotSignedIn, TooManyRequests
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from sbf_api.limits import Allowance
+    from sbf_api.service import Service
+    from sbf_kernel.operations import Operation
+    from sbf_kernel.records import Principal
+
+
+async def admit(service: Service, request: Request, kind: type[Operation]) -> Principal:
+    """Return who asks; counts the call.
+
+    Raises
+    ------
+    NotSignedIn
+        No token, or one that is not good.
+    Forbidden
+        The user or token may not do this at all.
+    TooManyRequests
+        Over the allowance.
+    """
+    known = not kind.public or (kind.method == "GET" and "authorization" in request.headers)
+    principal = await _principal(service, request) if known else permissions.ANONYMOUS
+    permissions.require(principal, kind)
+    key = principal.user_id if principal is not permissions.ANONYMOUS else _address(request)
+    allowance = await service.limiter.take(kind.rate, key)
+    request.scope["sbf.allowance"] = allowance
+    request.scope["sbf.user"] = principal.user_id
+    refuse(allowance, f"{kind.rate} calls")
+    return principal
+
+
+async def _principal(service: Service, request: Request) -> Principal:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotSignedIn("there is no token")
+    found: Principal = await within(
+        service.settings.request_seconds, principals.authenticate(service.runtime, token.strip())
+    )
+    return found
+
+
+def refuse(allowance: Allowance, what: str) -> None:
+    """Raise :class:`TooManyRequests` when the allowance is used up."""
+    if allowance.retry_after is not None:
+        raise TooManyRequests(
+            f"more than {allowance.limit} {what} in a minute",
+            hint=f"wait {allowance.retry_after} seconds",
+            retry_after=allowance.retry_after,
+        )
+
+
+def headers(allowance: Allowance | None) -> dict[str, str]:
+    """Return what tells a client how much is left."""
+    if allowance is None:
+        return {}
+    return {
+        "X-RateLimit-Limit": str(allowance.limit),
+        "X-RateLimit-Remaining": str(allowance.remaining),
+        "X-RateLimit-Reset": str(allowance.reset_seconds),
+    }
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"

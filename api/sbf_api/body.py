@@ -1,0 +1,94 @@
+"""The gate every body passes: counted while it comes, strict when it is JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from sbf_api.problems import respond
+from sbf_kernel.errors import RequestTooLarge
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from sbf_api.settings import ServiceSettings
+
+JSON_BYTES = 2 << 20
+"""Largest body of anything but a source."""
+IDLE_SECONDS = 30.0
+"""Longest pause inside a body."""
+
+
+class BodyLimit:
+    """Counts the bytes of each body, whatever its length header says, and stops at the limit.
+
+    Pure ASGI. Bodies to ``…/sources`` and ``…/sources/upload`` may be as large
+    as the settings allow, all others :data:`JSON_BYTES`.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
+        self.app = app
+        self._upload = settings.max_body_mb << 20
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body counted."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self._upload if scope["path"].endswith(("/sources", "/sources/upload")) else JSON_BYTES
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > limit:
+            await respond(_too_large(limit))(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await _in_time(receive, idle=seen >= 0)
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise HTTPException(413, _too_large(limit).message)
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                seen = -(2**62)  # what comes now is the disconnect, which may take as long as it likes
+            return message
+
+        await self.app(scope, counted, send)
+
+
+async def _in_time(receive: Receive, *, idle: bool) -> Message:
+    if not idle:
+        return await receive()
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            return await receive()
+    except TimeoutError:
+        raise HTTPException(400, f"the body paused for {IDLE_SECONDS:.0f} seconds") from None
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"the body has more than {limit >> 20} MB")
+
+
+class StrictRequest(Request):
+    """A request whose JSON is strict: no NaN or infinity, no lone surrogates, no endless nesting.
+
+    Lenient parsing lets values in that nothing behind can store or send back:
+    the stock parser answers 500 to them.
+    """
+
+    async def json(self) -> Any:
+        """Return the parsed body.
+
+        Raises
+        ------
+        HTTPException
+            400: it is no strict JSON.
+        """
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise HTTPException(400, f"the body is no JSON that SBF takes: {error}") from None

@@ -1,0 +1,144 @@
+"""The composition root of the service, and the one way from a request to a handler."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sbf_api.cache import ResponseCache
+from sbf_api.limits import Limiter, Streams
+from sbf_kernel.errors import Conflict, StoreBusy
+from sbf_kernel.handlers import access
+from sbf_kernel.records import Principal
+from sbf_kernel.storage.idempotency import once
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine
+
+    from sbf_api.settings import ServiceSettings
+    from sbf_kernel.operations import Operation
+    from sbf_kernel.runtime import Runtime
+
+Done = TypeVar("Done")
+
+SLOW = 5.0
+"""What writes, uploads or deletes may take: so many times the deadline of a read."""
+
+
+@dataclass
+class Service:
+    """What request handling works with. Belongs to the event loop that opened it."""
+
+    settings: ServiceSettings
+    runtime: Runtime
+    limiter: Limiter
+    cache: ResponseCache
+    streams: Streams
+
+    async def call(self, principal: Principal, operation: Operation, key: str | None = None) -> Reply:
+        """Carry out an operation, from the cache where that is as good.
+
+        Parameters
+        ----------
+        key
+            The client's ``Idempotency-Key``.
+
+        Raises
+        ------
+        SbfError
+            What the handler raises, or :class:`StoreBusy` past the deadline.
+        """
+        kind = type(operation)
+        patience = self.settings.request_seconds
+        if kind.method != "GET" and not kind.cached:
+            patience *= SLOW
+        if key is not None and kind.creates:
+            return await within(patience, self._once(principal, operation, key))
+        if kind.cached:
+            return await within(patience, self._cached(principal, operation))
+        return await within(patience, self._fresh(principal, operation))
+
+    async def stream(self, principal: Principal, operation: Operation) -> AsyncGenerator[Any]:
+        """Carry out a streaming operation."""
+        async with aclosing(access.stream(self.runtime, principal, operation)) as records:
+            async for record in records:
+                yield record
+
+    async def _fresh(self, principal: Principal, operation: Operation) -> Reply:
+        return Reply(_body(await access.call(self.runtime, principal, operation)))
+
+    async def _cached(self, principal: Principal, operation: Operation) -> Reply:
+        """Look the reply up under the tenant's epoch, read before the data: what is stored is no older than it."""
+        epoch = await self.runtime.db.epoch(principal.user_id)
+        model = self.runtime.embedder.id if self.runtime.embedder else ""
+        request = _digest(operation, model).hex()
+
+        async def produce() -> tuple[bytes, bool]:
+            outcome = await access.resolve(self.runtime, principal, operation)
+            # What belongs to others changes under other epochs.
+            return _body(outcome.result), outcome.principal == principal
+
+        return Reply(*await self.cache.fetch(principal.user_id, epoch, request, produce))
+
+    async def _once(self, principal: Principal, operation: Operation, key: str) -> Reply:
+        digest = _digest(operation)
+        shown = b""
+
+        async def work() -> bytes:
+            nonlocal shown
+            shown = _body(await access.call(self.runtime, principal, operation))
+            return b"" if type(operation).secretive else shown
+
+        body, again = await once(self.runtime.db, principal, key, digest, work)
+        if again and not body:
+            raise Conflict("this was done already; its secret is shown only once", hint="make a new one")
+        return Reply(body if again else shown)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A record as JSON. ``hit`` tells whether it came from the cache; None when it never does."""
+
+    body: bytes
+    hit: bool | None = None
+
+
+def _digest(operation: Operation, *more: str) -> bytes:
+    parts = (type(operation).__name__, operation.model_dump_json(), *more)
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
+def _body(record: Any) -> bytes:
+    return b"" if record is None else record.model_dump_json().encode()
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, Done]) -> Done:
+    """Return the outcome of ``work``, or give up on it after ``seconds``.
+
+    Cancelling is asked for but not waited for: a driver that talks to a hung
+    server needs seconds to notice.
+
+    Raises
+    ------
+    StoreBusy
+        It took too long.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if done:
+        return task.result()
+    task.cancel()
+    task.add_done_callback(_forget)
+    raise StoreBusy(f"no answer within {seconds:g} seconds")
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

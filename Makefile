@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: setup demo test lab check bench drill lock clean
+.PHONY: setup demo test lab labextension check bench drill lock clean
 .DEFAULT_GOAL := setup
 
 setup: .venv/ready
@@ -27,6 +27,12 @@ test: setup
 
 lab: setup
 	$(BIN)/jupyter lab --ServerApp.root_dir=notebooks
+
+# The JupyterLab extension out of its TypeScript; needs node 20. The bundle is committed: installing needs none.
+labextension: setup
+	cd extensions/lab && PATH="$(CURDIR)/$(BIN):$$PATH" && jlpm install --immutable && jlpm build
+	$(BIN)/python extensions/lab/fingerprint.py > sbf_kernel/labextension/sources.sha256
+	$(PIP) --no-deps --no-build-isolation --editable .
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -40,16 +40,16 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: Any) -> None:
     """``%load_ext sbf_kernel``: the magics, and ``ws`` and ``nb`` at hand."""
-    from sbf_kernel.magics import load
+    from importlib import import_module
 
-    load(shell)
+    import_module("sbf_kernel.magics").load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """``%unload_ext sbf_kernel``."""
-    from sbf_kernel.magics import unload
+    from importlib import import_module
 
-    unload(shell)
+    import_module("sbf_kernel.magics").unload(shell)
 
 
 def __dir__() -> list[str]:

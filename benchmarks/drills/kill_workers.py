@@ -208,7 +208,7 @@ def drain(drill: Drill) -> float:
     for worker in drill.workers:
         worker.terminate()
     for worker in drill.workers:
-        if worker.wait(30) != 0:
+        if worker.wait(30) not in (0, -signal.SIGTERM):  # the latter while it is still starting
             drill.odd_exits.append(f"a worker that was told to stop ended with {worker.returncode}")
     return round(time.monotonic() - began, 1)
 

@@ -13,13 +13,13 @@ import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from sbf_kernel.cli import asking, checking, notebooks, reporting, sources, users, working
+from sbf_kernel.cli import asking, checking, kernel, notebooks, reporting, sources, users, working
 from sbf_kernel.cli.console import failure, placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FAMILIES = (sources, asking, notebooks, reporting, checking, users, working)
+FAMILIES = (sources, asking, notebooks, reporting, checking, users, working, kernel)
 
 
 class _Parser(argparse.ArgumentParser):

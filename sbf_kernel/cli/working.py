@@ -32,7 +32,7 @@ def register(commands: Any) -> None:
 
 
 def work(options: argparse.Namespace) -> None:
-    """Work until SIGTERM or Ctrl-C; jobs that run then get 20 s, and are put back after that."""
+    """Work until SIGTERM or Ctrl-C; jobs that run then get 15 s, and are put back after that."""
     import asyncio
     import logging
 

@@ -44,26 +44,22 @@ async def sweep(runtime: Runtime, tickets: JobManager, stale_seconds: float) -> 
     """
     taken = list(await tickets.list_jobs_async(status="doing"))
     stale = {ticket.id for ticket in await tickets.get_stalled_jobs(seconds_since_heartbeat=stale_seconds)}
-    moving = {ticket.task_kwargs["job_id"] for ticket in taken if ticket.id not in stale}
     rescued = 0
     for ticket in taken:
-        job_id = ticket.task_kwargs["job_id"]
         try:
-            rescued += await _examine(runtime, tickets, ticket, ticket.id in stale, job_id in moving)
+            rescued += await _examine(runtime, tickets, ticket, ticket.id in stale)
         except StoreError as error:  # maybe something is held by the one that is out of order: next time
-            _log.warning("job %s could not be examined: %s", job_id, error)
+            _log.warning("ticket %s could not be examined: %s", ticket.id, error)
     return rescued
 
 
-async def _examine(runtime: Runtime, tickets: JobManager, ticket: Ticket, stale: bool, moving: bool) -> bool:
+async def _examine(runtime: Runtime, tickets: JobManager, ticket: Ticket, stale: bool) -> bool:
     """See to one ticket.
 
     Parameters
     ----------
     stale
         Whether its worker shows no heartbeat.
-    moving
-        Whether a worker with a heartbeat has a ticket for the same job.
     """
     principal, job_id = Principal(user_id=str(ticket.task_kwargs["user_id"])), UUID(str(ticket.task_kwargs["job_id"]))
     async with runtime.db.transaction(principal) as connection:
@@ -72,7 +68,7 @@ async def _examine(runtime: Runtime, tickets: JobManager, ticket: Ticket, stale:
     if found is not None and found.status == "running":
         if not found.attended:
             rescued = await _rescue(runtime, principal, job_id, found)
-        elif stale and not moving:
+        elif stale and found.ticket == ticket.id:  # not one that has got the job since
             await jobs.cut_off(runtime.db, found.holder)
             rescued = await _rescue(runtime, principal, job_id, found)
     if stale:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, StringConstraints
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, Moment, Number, Offset, Operation, Words
+from sbf_kernel.operations.operation import IN_BODY, Limit, Moment, Offset, Operation, Words
 
 
 def caseless(name: Any) -> Any:
@@ -129,7 +129,7 @@ class InviteUser(Operation):
     admin = True
     secretive = True
     role: records.UserRole = "member"
-    hours: Annotated[Number, Field(ge=1, le=24 * 30)] = 72
+    hours: Annotated[int, Field(ge=1, le=24 * 30), IN_BODY] = 72
 
 
 class ListUsers(Operation):

@@ -9,11 +9,11 @@ from pydantic import Field, StringConstraints
 
 from sbf_kernel import records
 from sbf_kernel.operations.operation import (
+    IN_BODY,
     Flag,
     Limit,
     ModelId,
     Moment,
-    Number,
     Offset,
     Operation,
     Question,
@@ -47,7 +47,7 @@ class Search(Scope):
     rate = "search"
     cached = True
     query: Question
-    limit: Annotated[Number, Field(ge=1, le=100)] = 10
+    limit: Annotated[int, Field(ge=1, le=100), IN_BODY] = 10
     arm: Literal["hybrid", "lexical", "dense"] = "hybrid"
     fusion: Literal["minmax", "rrf"] = "minmax"
     per_source: Flag = False
@@ -64,7 +64,7 @@ class Ask(Scope):
     question: Question
     model: ModelId | None = None
     """Model id; default from the settings, else extractive."""
-    passages: Annotated[Number, Field(ge=1, le=50)] = 12
+    passages: Annotated[int, Field(ge=1, le=50), IN_BODY] = 12
     """How many passages to consider at most."""
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import Limit, ModelId, Number, Offset, Operation, Question, Words
+from sbf_kernel.operations.operation import IN_BODY, Limit, ModelId, Offset, Operation, Question, Words
 
 Title = Annotated[str, Field(max_length=300)]
 Levels = Annotated[dict[UUID, records.ContextLevel], Field(max_length=10_000)]
@@ -90,7 +90,7 @@ class SendMessage(Operation):
     rate = "chat"
     chat_id: UUID
     text: Question
-    passages: Annotated[Number, Field(ge=1, le=50)] = 12
+    passages: Annotated[int, Field(ge=1, le=50), IN_BODY] = 12
     """How many passages to consider at most."""
 
 

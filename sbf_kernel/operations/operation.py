@@ -48,8 +48,8 @@ def _number(value: Any) -> Any:
     return value
 
 
-Number = Annotated[int, BeforeValidator(_number)]
-"""A whole number in a body; in a query every number is text."""
+IN_BODY = BeforeValidator(_number)
+"""Of a number in a body; in a query every number is text."""
 Words = Annotated[str, StringConstraints(max_length=500)]
 """What a list is searched for; it stands in the query of a URL."""
 LongText = Annotated[str, StringConstraints(max_length=500_000)]

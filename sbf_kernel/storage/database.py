@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid4
 
 from sbf_kernel.errors import NotFound, StoreBusy, StoreUnavailable
@@ -40,6 +40,8 @@ _REFUSED = "42501"
 _ACCOUNTS = ["sbf_accounts", "", "", ""]
 _BUMP = """insert into epochs (user_id, epoch) values (%s, 1)
     on conflict (user_id) do update set epoch = epochs.epoch + 1"""
+
+Done = TypeVar("Done")
 
 
 @dataclass
@@ -170,7 +172,11 @@ class Database:
 
     async def epoch(self, user_id: str) -> int:
         """Return the number of changes to a tenant's content: what was read after it, is no older than it."""
-        async with self._translated(), self.engine.connect() as connection:
+        async with self._translated():
+            return await self._within_time(self._epoch(user_id))
+
+    async def _epoch(self, user_id: str) -> int:
+        async with self.engine.connect() as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
             cursor = await raw.execute("select sbf.epoch_of(%s)", [user_id])
             row = await cursor.fetchone()
@@ -179,11 +185,46 @@ class Database:
 
     @asynccontextmanager
     async def _begin(self, values: list[str]) -> AsyncIterator[AsyncConnection]:
-        async with self._translated(), self.engine.begin() as connection:
+        async with self._translated():
+            connection = await self._within_time(self._opened(values))
+            try:
+                yield connection
+                await connection.commit()
+            except BaseException:
+                await connection.rollback()
+                raise
+            finally:
+                await connection.close()
+
+    async def _opened(self, values: list[str]) -> AsyncConnection:
+        connection = await self.engine.connect()
+        try:
+            await connection.begin()
             raw: Any = (await connection.get_raw_connection()).driver_connection
             async with raw.pipeline():  # BEGIN and this in one round trip
                 await raw.execute(_AS, values)
-            yield connection
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _within_time(self, work: Coroutine[Any, Any, Done]) -> Done:
+        """Return what comes of a first look at the server, or give up on it: a hung server must not keep anybody longer than a busy one.
+
+        Giving up is not waiting for the driver either, which asks a hung
+        server for seconds to cancel.
+        """
+        task = asyncio.create_task(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._settings.database_wait_seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if done:
+            return task.result()
+        task.cancel()
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise StoreBusy("the database does not answer")
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:

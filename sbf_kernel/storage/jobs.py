@@ -81,6 +81,7 @@ class Condition:
     crashes: int
     attempts: int
     holder: int | None
+    ticket: int | None
     attended: bool
     """Whether the process named by ``holder`` lives."""
     due: bool
@@ -148,20 +149,27 @@ on conflict (user_id, kind, subject_id) do update set
 returning id"""
 
 
-async def claim(connection: AsyncConnection, user_id: str, kind: str, subject_id: UUID, holder: int) -> Lease | None:
+async def claim(
+    connection: AsyncConnection, user_id: str, kind: str, subject_id: UUID, holder: int, ticket: int | None = None
+) -> Lease | None:
     """Take an open job. The caller holds the lock of its subject: who had it before has ended, or been cut off.
+
+    Parameters
+    ----------
+    ticket
+        The ticket that sent a worker here.
 
     Returns
     -------
     None when there is nothing to do.
     """
     row = await connection.execute(
-        text("""update jobs set status = 'running', holder = :holder, fence = fence + 1, again = false,
+        text("""update jobs set status = 'running', holder = :holder, ticket = :ticket, fence = fence + 1, again = false,
                   crashes = crashes + (status = 'running')::int, run_after = null, done = 0, total = 0, reason = '',
                   message = '', updated_at = now()
                 where user_id = :user_id and kind = :kind and subject_id = :subject_id
                   and status in ('queued', 'running', 'failed') returning id, fence"""),
-        {"user_id": user_id, "kind": kind, "subject_id": subject_id, "holder": holder},
+        {"user_id": user_id, "kind": kind, "subject_id": subject_id, "holder": holder, "ticket": ticket},
     )
     found = row.first()
     return None if found is None else Lease(user_id, found.id, found.fence)
@@ -193,7 +201,7 @@ async def settle(connection: AsyncConnection, lease: Lease, outcome: Outcome) ->
         The lease has ended.
     """
     row = await connection.execute(
-        text("""update jobs set status = case when again then 'queued' else :status end, fence = fence + 1, again = false,
+        text("""update jobs set status = case when again then 'queued' else :status end, again = false,
                   reason = :reason, message = :message, attempts = attempts + :error, updated_at = now(),
                   run_after = case when again then null else now() + make_interval(secs => cast(:wait as double precision)) end
                 where user_id = :user_id and id = :job_id and fence = :fence and status = 'running'"""),
@@ -207,7 +215,7 @@ async def settle_done(connection: AsyncConnection, user_id: str, leases: Iterabl
     """End several pieces of work well. Returns the jobs whose lease was good; the others' work must not be stored."""
     given = list(leases)
     rows = await connection.execute(
-        text("""update jobs j set status = case when again then 'queued' else 'done' end, fence = j.fence + 1, again = false,
+        text("""update jobs j set status = case when again then 'queued' else 'done' end, again = false,
                   done = total, reason = '', message = '', updated_at = now()
                 from unnest(cast(:ids as uuid[]), cast(:fences as bigint[])) given (id, fence)
                 where j.user_id = :user_id and j.id = given.id and j.fence = given.fence and j.status = 'running'
@@ -221,14 +229,14 @@ def _ended(lease: Lease) -> Cancelled:
     return Cancelled(f"job {lease.job_id} was cancelled, or given to another worker", hint="nothing was stored")
 
 
-async def still_held(connection: AsyncConnection, user_id: str, leases: Sequence[Lease]) -> set[UUID]:
-    """Return the jobs among these whose lease is good."""
+async def taken_away(connection: AsyncConnection, user_id: str, leases: Sequence[Lease]) -> list[Lease]:
+    """Return those of the leases that somebody else has ended; not those that ended with their work."""
     rows = await connection.execute(
-        text("select id, fence from jobs where user_id = :user_id and id = any(:ids) and status = 'running'"),
+        text("select id, fence from jobs where user_id = :user_id and id = any(:ids)"),
         {"user_id": user_id, "ids": [lease.job_id for lease in leases]},
     )
     fences = {row.id: row.fence for row in rows}
-    return {lease.job_id for lease in leases if fences.get(lease.job_id) == lease.fence}
+    return [lease for lease in leases if fences.get(lease.job_id) != lease.fence]
 
 
 async def stop(connection: AsyncConnection, user_id: str, kind: str, subject_ids: Iterable[UUID]) -> set[UUID]:
@@ -270,7 +278,7 @@ async def condition(connection: AsyncConnection, user_id: str, job_id: UUID) -> 
     row = (
         (
             await connection.execute(
-                text(f"""select kind, subject_id, status, fence, crashes, attempts, holder, holder in ({_HELD}) as attended,
+                text(f"""select kind, subject_id, status, fence, crashes, attempts, holder, ticket, holder in ({_HELD}) as attended,
                      status = 'queued' and coalesce(run_after <= now(), true) or status = 'failed' and run_after <= now() as due
                      from jobs where user_id = :user_id and id = :job_id"""),
                 {"user_id": user_id, "job_id": job_id},

@@ -6,8 +6,8 @@ import ast
 import json
 import os
 import re
+import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
@@ -203,12 +203,27 @@ def test_there_is_an_expectation_for_every_template() -> None:
 
 
 def test_all_templates_run_at_the_same_time_and_their_pages_need_nothing(library: Path, tmp_path: Path) -> None:
-    def run(name: str) -> str:
+    def start(name: str) -> subprocess.Popen[str]:
         parameters = {"notebook": "Samples", **EXPECTED[name][0]}
-        return reports.run(name, parameters, tmp_path / f"{name}.html", home=library).read_text(encoding="utf-8")
+        told = [part for key, value in parameters.items() for part in ("-p", f"{key}={json.dumps(value)}")]
+        command = [
+            sys.executable,
+            "-m",
+            "sbf_kernel",
+            "report",
+            "run",
+            name,
+            *told,
+            "-o",
+            str(tmp_path / f"{name}.html"),
+        ]
+        environment = {**os.environ, "SBF_HOME": str(library)}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    with ThreadPoolExecutor(len(EXPECTED)) as pool:
-        pages = dict(zip(EXPECTED, pool.map(run, EXPECTED), strict=True))
+    running = {name: start(name) for name in EXPECTED}
+    ended = {name: (*process.communicate(timeout=110), process.returncode) for name, process in running.items()}
+    assert {name: code for name, (_, _, code) in ended.items()} == dict.fromkeys(EXPECTED, 0), ended
+    pages = {name: (tmp_path / f"{name}.html").read_text(encoding="utf-8") for name in EXPECTED}
     for name, (_, wanted) in EXPECTED.items():
         words = unescape(re.sub("<[^>]*>", "", pages[name]))
         assert [missing for missing in wanted if missing not in words] == [], name

@@ -161,6 +161,8 @@ def test_purging_a_tenant_leaves_no_row(
     ).fetchall()
     assert len(tables) >= 11
     for (table,) in tables:
+        if table == "epochs":  # it must never go back: what was cached under a number is for ever that number's
+            continue
         assert owner.execute(f"select count(*) from {table} where user_id = %s", [principal.user_id]).fetchone() == (
             0,
         ), table

@@ -150,6 +150,7 @@ def start_lab(folder: Path, home: Path, *, base_url: str = "/", **more: str) -> 
         f"--ServerApp.root_dir={root}", f"--ServerApp.base_url={base_url}", "--ServerApp.terminals_enabled=False",
         "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=", "--LabApp.extension_manager=readonly",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--JupyterNotebookApp.expose_app_in_browser=True",
     ]  # fmt: skip
     with open(folder / "lab.log", "wb") as log:
         process = subprocess.Popen(

@@ -51,7 +51,7 @@ def call_sidebar(page: Page) -> Locator:
 def show_sidebar(page: Page, tab: str = "Library") -> Locator:
     """Open the sidebar at a tab, and wait until the workspace is there."""
     sidebar = call_sidebar(page)
-    expect(sidebar.get_by_text("Opening the workspace")).to_have_count(0, timeout=60_000)
+    expect(sidebar.locator(".sbf-Notebook, .sbf-Empty .sbf-Button").first).to_be_attached(timeout=60_000)
     sidebar.get_by_role("tab", name=tab).click()
     return sidebar
 
@@ -242,7 +242,7 @@ def test_the_status_bar_shows_what_is_at_work_and_stops_it(lab: Lab, tab: Page, 
     expect(row(sidebar, "long.txt", "processing").locator("progress")).to_be_visible(timeout=60_000)
     in_both_themes(tab, "jobs", ".sbf-JobList")
     job.get_by_role("button", name="Stop").click()
-    expect(row(sidebar, "long.txt", "failed")).to_be_visible(timeout=30_000)
+    expect(row(sidebar, "long.txt", "stopped")).to_be_visible(timeout=30_000)
     expect(job).to_have_text("Nothing runs or waits", timeout=20_000)
 
 

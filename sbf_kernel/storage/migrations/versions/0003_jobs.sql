@@ -18,6 +18,7 @@ create table sbf.jobs (
   message text not null default '',
   fence bigint not null default 0,     -- counts its holders: who has an older number may not write any more
   holder bigint,                       -- advisory lock of the process that works on it, or will
+  ticket bigint,                       -- under which a worker holds it
   arguments jsonb not null default '{}',
   created_by text not null,
   created_at timestamptz not null default now(),

@@ -1,0 +1,97 @@
+"""A service of its own to measure or to break: ``sbf serve`` in a process, a user with a token, and who asks it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measuring import home
+
+READY_SECONDS = 60
+UNLIMITED = {
+    f"SBF_RATE_{kind}": "1000000" for kind in ("DEFAULT", "CHAT", "TRANSFORMATIONS", "SEARCH", "INGESTION", "SIGN_IN")
+}
+
+
+@dataclass
+class Live:
+    """A running service."""
+
+    url: str
+    token: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What says who asks."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def postgres(self) -> list[psutil.Process]:
+        """The database server and its children."""
+        pid = int((self.home / "postgres" / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        server = psutil.Process(pid)
+        return [server, *server.children(recursive=True)]
+
+    def ready(self) -> bool:
+        """Tell whether it says that it is."""
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health/ready", timeout=2) as response:
+            return bool(response.status == 200)
+        return False
+
+
+@contextlib.contextmanager
+def live(*options: str, **settings: str) -> Iterator[Live]:
+    """Start a service; ``settings`` are environment variables without ``SBF_``, in lower case."""
+    with home() as place, contextlib.ExitStack() as stack:
+        place.chmod(0o755)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        given = {f"SBF_{name.upper()}": value for name, value in settings.items()}
+        environment = {**os.environ, **UNLIMITED, "SBF_HOME": str(place), **given}
+        log = stack.enter_context((place / "serve.log").open("wb"))
+        command = [sys.executable, "-m", "sbf_kernel", "serve", "--port", str(port), *options]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        stack.callback(_end, process)
+        running = Live(f"http://127.0.0.1:{port}", "", place, process)
+        until = time.monotonic() + READY_SECONDS
+        while not running.ready():
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError((place / "serve.log").read_text(encoding="utf-8")[-4_000:])
+            time.sleep(0.1)
+        running.token = _user(environment)
+        yield running
+
+
+def _user(environment: dict[str, str]) -> str:
+    """Make a user and return a token that reads and writes."""
+    from sbf_kernel import connect
+    from sbf_kernel.operations import CreateUser
+
+    with connect(home=environment["SBF_HOME"], embedder="none") as workspace:
+        workspace.call(CreateUser(name="ada", password="correct horse battery"))
+    time.sleep(5.5)  # no token is made so soon after a change of rights
+    command = [sys.executable, "-m", "sbf_kernel", "users", "token", "ada", "--scope", "read", "--scope", "write"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

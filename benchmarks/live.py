@@ -13,10 +13,14 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from benchmarks.measuring import home
+
+if TYPE_CHECKING:
+    from sbf_kernel.records import UserRole
 
 READY_SECONDS = 60
 UNLIMITED = {
@@ -32,6 +36,7 @@ class Live:
     token: str
     home: Path
     process: subprocess.Popen[bytes]
+    environment: dict[str, str]
 
     @property
     def headers(self) -> dict[str, str]:
@@ -51,6 +56,27 @@ class Live:
             return bool(response.status == 200)
         return False
 
+    def new_token(self, name: str, role: UserRole = "member") -> str:
+        """Make a user and return a token that may do all they may."""
+        from sbf_kernel import connect
+        from sbf_kernel.operations import CreateUser
+
+        with connect(self.environment.get("SBF_DATABASE_URL"), home=self.home, embedder="none") as workspace:
+            workspace.call(CreateUser(name=name, password="correct horse battery", role=role))
+        time.sleep(5.5)  # no token is made so soon after a change of rights
+        scopes = ("read", "write") if role == "member" else ("read", "write", "admin")
+        command = [
+            sys.executable,
+            "-m",
+            "sbf_kernel",
+            "users",
+            "token",
+            name,
+            *(f"--scope={scope}" for scope in scopes),
+        ]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
 
 @contextlib.contextmanager
 def live(*options: str, **settings: str) -> Iterator[Live]:
@@ -65,27 +91,14 @@ def live(*options: str, **settings: str) -> Iterator[Live]:
         command = [sys.executable, "-m", "sbf_kernel", "serve", "--port", str(port), *options]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         stack.callback(_end, process)
-        running = Live(f"http://127.0.0.1:{port}", "", place, process)
+        running = Live(f"http://127.0.0.1:{port}", "", place, process, environment)
         until = time.monotonic() + READY_SECONDS
         while not running.ready():
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError((place / "serve.log").read_text(encoding="utf-8")[-4_000:])
             time.sleep(0.1)
-        running.token = _user(environment)
+        running.token = running.new_token("ada")
         yield running
-
-
-def _user(environment: dict[str, str]) -> str:
-    """Make a user and return a token that reads and writes."""
-    from sbf_kernel import connect
-    from sbf_kernel.operations import CreateUser
-
-    with connect(home=environment["SBF_HOME"], embedder="none") as workspace:
-        workspace.call(CreateUser(name="ada", password="correct horse battery"))
-    time.sleep(5.5)  # no token is made so soon after a change of rights
-    command = [sys.executable, "-m", "sbf_kernel", "users", "token", "ada", "--scope", "read", "--scope", "write"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

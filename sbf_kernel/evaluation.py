@@ -175,6 +175,9 @@ async def _ingest(
             documents_of[source.id].append(document_id)
 
     await asyncio.gather(*(add(key, *document) for key, document in collection.documents.items()))
+    place = {key: number for number, key in enumerate(collection.documents)}
+    for documents in documents_of.values():  # twins in the order of the collection, not of who was faster
+        documents.sort(key=place.__getitem__)
     ready, chunks = set[UUID](), 0
     async for source in backend.stream(op.WatchSources(source_ids=tuple(documents_of))):
         if source.status == "failed":

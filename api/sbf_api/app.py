@@ -85,8 +85,10 @@ async def _life(app: FastAPI, settings: ServiceSettings, given: Runtime | None) 
 
 def _watch(runtime: Runtime, shared: SharedMemory) -> None:
     """Tell the metrics where to look."""
-    pool: Any = runtime.db.engine.pool
-    metrics.of_process().watch(pool_in_use=pool.checkedout, breaker_open=lambda: not shared.breaker.allows())
+    engine: Any = runtime.db.engine  # which takes a new pool when the database went away
+    metrics.of_process().watch(
+        pool_in_use=lambda: engine.pool.checkedout(), breaker_open=lambda: not shared.breaker.allows()
+    )
 
 
 def application() -> ASGIApp:

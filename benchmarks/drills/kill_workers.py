@@ -38,7 +38,7 @@ from sbf_kernel.workspace import NotebookHandle, Workspace
 WORKERS = 3
 CONCURRENCY = 4
 CROWD = 12
-"""Jobs that wait before a victim is looked for: enough that every worker has some."""
+"""Jobs that are not done before a victim is looked for: enough that every worker has some, and not more and more."""
 ONE_ARM = "chunks without exactly one vector"
 """The promise that is about another arm: the drill runs without an embedder."""
 _RUNNING = """select (regexp_match(a.application_name, '^sbf worker (\\d+) '))[1]::int, count(*) from sbf.jobs j
@@ -109,6 +109,13 @@ class Drill:
             row = connection.execute("select count(*) from sbf.jobs where status in ('queued', 'running', 'failed')")
             return int(row.fetchone()[0])  # type: ignore[index]
 
+    def catch_up(self, patience: float) -> None:
+        """Let the workers get on until few jobs are left: who kills faster than anybody works, proves nothing."""
+        deadline = time.monotonic() + patience
+        while self.waiting() > CROWD:
+            assert time.monotonic() < deadline, "the workers do not get on"
+            time.sleep(0.05)
+
     def strike(self, patience: float) -> None:
         """Kill a worker that holds a running job, and start another in its place."""
         deadline = time.monotonic() + patience
@@ -154,7 +161,8 @@ def run(drill: Drill, jobs: int, kills: int, patience: float) -> dict[str, Any]:
         while drill.kills < kills:
             left = jobs - len(drill.acknowledged)
             share = -(-left // (kills - drill.kills))
-            drill.add(workspace, notebook, max(share, min(left, CROWD - drill.waiting())))
+            drill.add(workspace, notebook, share)
+            drill.catch_up(patience)
             drill.strike(patience)
             drill.check_workers()
             if drill.kills % 10 == 0:

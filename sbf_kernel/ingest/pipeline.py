@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from sbf_kernel.errors import Cancelled, SbfError, SourceError, StoreUnavailable
+from sbf_kernel.errors import Cancelled, SbfError, SourceError, StoreBusy, StoreUnavailable
 from sbf_kernel.ingest.web import Content, download
 from sbf_kernel.records import Principal, Source
 from sbf_kernel.storage import jobs, sources, versions
@@ -36,21 +36,28 @@ EMBED_GROUP = 64
 """Chunks between two reports of progress; what is embedded is saved at the same rhythm."""
 REPORT_SECONDS = 1.0
 """Least time between two progress reports of one source in the database."""
+PAUSES = (0.5, 1, 2, 4, 8, 16, 32)
+"""Seconds before each further attempt when the database was away: a server that is started again is back by then."""
 
 
 async def process(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None = None) -> None:
     """Bring one registered source to ``ready`` or ``failed``, in this process. Never raises but for cancellation.
 
     If another process works on it already, it is left to that one: its lock in
-    the database tells. Without a database the source stays as it is, for
+    the database tells. When the database goes away it begins again after a
+    while; when that does not come back, the source stays as it is, for
     :func:`sbf_kernel.ingest.sources.resume`.
     """
-    with suppress(StoreUnavailable):
-        async with runtime.db.locks.hold(source_id) as mine:
-            if mine:
-                await _process(runtime, principal, source_id, password)
-            else:
-                await _await_other(runtime, principal, source_id, password)
+    for pause in (*PAUSES, 0):
+        try:
+            async with runtime.db.locks.hold(source_id) as mine:
+                if mine:
+                    await _process(runtime, principal, source_id, password)
+                else:
+                    await _await_other(runtime, principal, source_id, password)
+            return
+        except (StoreUnavailable, StoreBusy):
+            await asyncio.sleep(pause)
 
 
 async def _process(runtime: Runtime, principal: Principal, source_id: UUID, password: SecretStr | None) -> None:
@@ -68,6 +75,8 @@ async def _process(runtime: Runtime, principal: Principal, source_id: UUID, pass
             raise
         except Cancelled:
             await publish(runtime, principal, source_id)
+        except (StoreUnavailable, StoreBusy):
+            raise  # nothing is wrong with the source
         except Exception as error:  # noqa: BLE001 - whatever it is, the other sources go on
             await conclude(runtime, principal, lease, source_id, verdict(error))
 

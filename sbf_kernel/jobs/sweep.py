@@ -10,6 +10,8 @@ it writes is void.
 from __future__ import annotations
 
 import logging
+import random
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -30,54 +32,62 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-async def sweep(runtime: Runtime, tickets: JobManager, stale_seconds: float) -> int:
+async def sweep(runtime: Runtime, tickets: JobManager, stale_seconds: float) -> None:
     """Look at every ticket that a worker took, once. Several processes may do so at a time: one of them rescues a job.
 
     Parameters
     ----------
     stale_seconds
         Age of a worker's last heartbeat from which it is taken to be out of order.
-
-    Returns
-    -------
-    Jobs that were taken away from dead workers.
     """
-    taken = list(await tickets.list_jobs_async(status="doing"))
+    taken = defaultdict(list)
+    for ticket in await tickets.list_jobs_async(status="doing"):
+        taken[str(ticket.task_kwargs["user_id"])].append(ticket)
     stale = {ticket.id for ticket in await tickets.get_stalled_jobs(seconds_since_heartbeat=stale_seconds)}
-    rescued = 0
-    for ticket in taken:
+    tenants = list(taken)
+    random.shuffle(
+        tenants
+    )  # who is killed over a sweep, or does it beside others, has not always seen to the same ones
+    for user_id in tenants:
+        principal = Principal(user_id=user_id)
         try:
-            rescued += await _examine(runtime, tickets, ticket, ticket.id in stale)
+            async with runtime.db.transaction(principal) as connection:
+                found = await jobs.conditions(connection, user_id, [_job_id(ticket) for ticket in taken[user_id]])
+            random.shuffle(taken[user_id])
+            for ticket in taken[user_id]:
+                await _examine(runtime, principal, tickets, ticket, ticket.id in stale, found.get(_job_id(ticket)))
         except StoreError as error:  # maybe something is held by the one that is out of order: next time
-            _log.warning("ticket %s could not be examined: %s", ticket.id, error)
-    return rescued
+            _log.warning("jobs of %s could not be examined: %s", user_id, error)
 
 
-async def _examine(runtime: Runtime, tickets: JobManager, ticket: Ticket, stale: bool) -> bool:
+def _job_id(ticket: Ticket) -> UUID:
+    return UUID(str(ticket.task_kwargs["job_id"]))
+
+
+async def _examine(
+    runtime: Runtime, principal: Principal, tickets: JobManager, ticket: Ticket, stale: bool, found: Condition | None
+) -> None:
     """See to one ticket.
 
     Parameters
     ----------
     stale
         Whether its worker shows no heartbeat.
+    found
+        How its job stands; None when it is gone.
     """
-    principal, job_id = Principal(user_id=str(ticket.task_kwargs["user_id"])), UUID(str(ticket.task_kwargs["job_id"]))
-    async with runtime.db.transaction(principal) as connection:
-        found = await jobs.condition(connection, principal.user_id, job_id)
-    rescued = False
     if found is not None and found.status == "running":
         if not found.attended:
-            rescued = await _rescue(runtime, principal, job_id, found)
+            await _rescue(runtime, principal, _job_id(ticket), found)
         elif stale and found.ticket == ticket.id:  # not one that has got the job since
             await jobs.cut_off(runtime.db, found.holder)
-            rescued = await _rescue(runtime, principal, job_id, found)
+            await _rescue(runtime, principal, _job_id(ticket), found)
     if stale:
         begun = found is None or found.status not in ("queued", "failed")
         await _put_away(tickets, ticket, begun)
-    return rescued
 
 
-async def _rescue(runtime: Runtime, principal: Principal, job_id: UUID, found: Condition) -> bool:
+async def _rescue(runtime: Runtime, principal: Principal, job_id: UUID, found: Condition) -> None:
     outcome = after_crash(found.crashes)
     async with runtime.db.change(principal) as connection:
         if outcome.status == "dead":
@@ -85,7 +95,6 @@ async def _rescue(runtime: Runtime, principal: Principal, job_id: UUID, found: C
         rescued = await jobs.rescue(connection, principal.user_id, job_id, found.fence, outcome)
     if rescued:
         _log.warning("job %s: %s; it is %s", job_id, outcome.message, outcome.status)
-    return rescued
 
 
 async def _put_away(tickets: JobManager, ticket: Ticket, done_with: bool) -> None:

@@ -158,7 +158,7 @@ class Worker:
 
     async def _look(self, principal: Principal, job_id: UUID) -> Condition | None:
         async with self._runtime.db.transaction(principal) as connection:
-            return await jobs.condition(connection, principal.user_id, job_id)
+            return (await jobs.conditions(connection, principal.user_id, [job_id])).get(job_id)
 
     async def _begin(self, principal: Principal, job_id: UUID, found: Condition, ticket: int | None) -> None:
         """Take the job, unless another process works on its subject: then it waits."""

@@ -66,11 +66,15 @@ def _draft(question: str, text: str, end: str) -> View:
 def status(workspace: Workspace, notebook: NotebookHandle | None) -> View:
     """Return what is open and whether it works."""
     health = workspace.health()
-    place = {} if static() else {"workspace": workspace.settings.url or str(workspace.settings.home)}
-    checks = {name: state for name, state in health.checks.items() if name != "place"}
     record = notebook.refresh() if notebook else None
     chosen = f"{record.name} ({record.source_count} sources)" if record else "none: %sbf use NAME"
-    works = {"state": views.Status("ok" if health.ok else "broken"), "version": health.version}
-    return views.fields(
-        "Second Brain", {**place, "notebook": chosen, "notebooks": workspace.notebooks.list().total, **works, **checks}
-    )
+    told: dict[str, Any] = {
+        "notebook": chosen,
+        "notebooks": workspace.notebooks.list().total,
+        "state": views.Status("ok" if health.ok else "broken"),
+    }
+    if not static():  # what differs from one installation to the next
+        place = workspace.settings.url or str(workspace.settings.home)
+        checks = {name: state for name, state in health.checks.items() if name != "place"}
+        told = {"workspace": place, **told, "version": health.version, **checks}
+    return views.fields("Second Brain", told)

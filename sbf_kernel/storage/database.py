@@ -186,6 +186,7 @@ class Database:
     @asynccontextmanager
     async def _begin(self, values: list[str]) -> AsyncIterator[AsyncConnection]:
         async with self._translated():
+            pool = self.engine.pool
             connection = await self._within_time(self._opened(values))
             try:
                 yield connection
@@ -194,6 +195,8 @@ class Database:
                 await connection.rollback()
                 raise
             finally:
+                if self.engine.pool is not pool:  # given up meanwhile: nobody would close what is returned to it
+                    await connection.invalidate()
                 await connection.close()
 
     async def _opened(self, values: list[str]) -> AsyncConnection:
@@ -204,6 +207,7 @@ class Database:
             async with raw.pipeline():  # BEGIN and this in one round trip
                 await raw.execute(_AS, values)
         except BaseException:
+            await connection.invalidate()
             await connection.close()
             raise
         return connection

@@ -7,7 +7,7 @@ one order, no deadlock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
@@ -86,6 +86,9 @@ class Condition:
     """Whether the process named by ``holder`` lives."""
     due: bool
     """Whether a worker may begin with it now."""
+
+
+_CONDITION = tuple(field.name for field in fields(Condition))
 
 
 async def enqueue(
@@ -273,21 +276,15 @@ async def rescue(connection: AsyncConnection, user_id: str, job_id: UUID, fence:
     return bool(row.rowcount)
 
 
-async def condition(connection: AsyncConnection, user_id: str, job_id: UUID) -> Condition | None:
-    """Return how a job stands."""
-    row = (
-        (
-            await connection.execute(
-                text(f"""select kind, subject_id, status, fence, crashes, attempts, holder, ticket, holder in ({_HELD}) as attended,
-                     status = 'queued' and coalesce(run_after <= now(), true) or status = 'failed' and run_after <= now() as due
-                     from jobs where user_id = :user_id and id = :job_id"""),
-                {"user_id": user_id, "job_id": job_id},
-            )
-        )
-        .mappings()
-        .first()
+async def conditions(connection: AsyncConnection, user_id: str, job_ids: Iterable[UUID]) -> dict[UUID, Condition]:
+    """Return how those of the jobs stand that exist."""
+    rows = await connection.execute(
+        text(f"""select id, kind, subject_id, status, fence, crashes, attempts, holder, ticket, holder in ({_HELD}) as attended,
+                 status = 'queued' and coalesce(run_after <= now(), true) or status = 'failed' and run_after <= now() as due
+                 from jobs where user_id = :user_id and id = any(:ids)"""),
+        {"user_id": user_id, "ids": list(job_ids)},
     )
-    return None if row is None else Condition(**row)
+    return {row["id"]: Condition(**{name: row[name] for name in _CONDITION}) for row in rows.mappings()}
 
 
 async def cut_off(database: Database, holder: int | None) -> None:

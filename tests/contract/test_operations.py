@@ -110,7 +110,7 @@ WRONG: list[tuple[type[op.Operation], dict[str, Any]]] = [
     (op.InviteUser, {"hours": 0}),
     (op.UpdateUser, {"user_id": uuid4(), "status": "gone"}),
     (op.CreateApiToken, {"name": "t", "scopes": ()}),
-    (op.CreateApiToken, {"name": "t", "expires_at": "2099-01-01T00:00:00"}),
+    (op.CreateApiToken, {"name": "t", "expires_at": "tomorrow"}),
     (op.GetAnswer, {"answer_id": "nonsense"}),
     (op.CreateChat, {"notebook_id": uuid4(), "title": "t" * 301}),
     (op.CreateChat, {"notebook_id": uuid4(), "levels": {"nonsense": "off"}}),

@@ -76,7 +76,7 @@ def test_what_is_no_report_is_refused_before_anything_runs(workspace: Workspace,
         "reading_list": {"notebook": str(uuid4())},
         "what_changed": {"since": ("a", "b")},
     }.items():
-        with pytest.raises(InvalidInput):
+        with pytest.raises(NotFound if template == "no_such" else InvalidInput):
             workspace.call(op.RunReport(notebook_id=notebook.id, template=template, parameters=parameters))
     assert workspace.reports.list().total == 0
     assert workspace.jobs.list(kind="report").total == 0

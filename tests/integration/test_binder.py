@@ -83,7 +83,7 @@ def test_an_empty_environment_gets_everything_and_opens_the_quickstart(built: tu
     assert {"brief", "literature_review", "reading_list", "what_changed"} <= set(templates.split())
     script = "import anywidget, papermill, fastapi; from sbf_kernel import widgets; print(widgets.ChatBox.__name__)"
     assert "ChatBox" in output("python", "-c", script)
-    prefix = Path(environment["PATH"].partition("/bin")[0])
+    prefix = Path(environment["PATH"].partition(":")[0]).parent
     override = prefix / "share" / "jupyter" / "lab" / "settings" / "overrides.d" / "sbf.json"
     assert json.loads(override.read_text())["@jupyter-widgets/jupyterlab-manager:plugin"] == {"saveState": True}
     assert _first_page(checkout, environment) == QUICKSTART

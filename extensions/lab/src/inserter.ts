@@ -33,7 +33,9 @@ export class Inserter {
     target.addEventListener('sbf:insert', event => {
       const { kind, text } = (event as CustomEvent).detail ?? {};
       if ((kind === 'markdown' || kind === 'code') && typeof text === 'string') {
-        this.insert(kind, text);
+        if (this.insert(kind, text)) {
+          event.preventDefault(); // the widget need not copy it then
+        }
       }
     });
   }

@@ -271,7 +271,13 @@ def main() -> None:
     options: argparse.Namespace = arguments.parse_args()
     before, words = measuring.load_average(), streams.words_for(options.streams, options.seconds)
     with ValkeyServer() as redis, streams.talking_model(words) as model:
-        settings = {"redis_url": redis.url, "model": "openai:talking", "model_base_url": model, "request_seconds": "60"}
+        settings = {
+            "redis_url": redis.url,
+            "model": "openai:talking",
+            "model_base_url": model,
+            "request_seconds": "60",
+            "database_wait_seconds": "30",
+        }
         with live(streams_per_user=str(options.streams), **settings) as target:
             figures = asyncio.run(run(target, redis, options, words))
     figures["goals_missed"] = verdict(figures)

@@ -50,6 +50,18 @@ async def _principal(service: Service, request: Request) -> Principal:
     return found
 
 
+async def count_sign_in(service: Service, request: Request, name: str) -> None:
+    """Count an attempt against its account and against its address, before any password is looked at.
+
+    Raises
+    ------
+    TooManyRequests
+        Over either allowance.
+    """
+    for key in (f"name:{name}", f"address:{_address(request)}"):
+        refuse(await service.limiter.take("sign_in", key), "sign-ins")
+
+
 def refuse(allowance: Allowance, what: str) -> None:
     """Raise :class:`TooManyRequests` when the allowance is used up."""
     if allowance.retry_after is not None:

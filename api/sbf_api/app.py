@@ -20,6 +20,7 @@ from sbf_api.service import Service
 from sbf_api.settings import ServiceSettings
 from sbf_api.shared_memory import SharedMemory
 from sbf_kernel.runtime import Runtime
+from sbf_kernel.storage import jobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -87,7 +88,9 @@ def _watch(runtime: Runtime, shared: SharedMemory) -> None:
     """Tell the metrics where to look."""
     engine: Any = runtime.db.engine  # which takes a new pool when the database went away
     metrics.of_process().watch(
-        pool_in_use=lambda: engine.pool.checkedout(), breaker_open=lambda: not shared.breaker.allows()
+        pool_in_use=lambda: engine.pool.checkedout(),
+        breaker_open=lambda: not shared.breaker.allows(),
+        jobs_by_status=lambda: jobs.census(runtime.db),
     )
 
 

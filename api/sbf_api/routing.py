@@ -95,7 +95,7 @@ class OperationRoute(APIRoute):
 
 def endpoint_for(kind: type[Operation]) -> Endpoint:
     """Return the function FastAPI calls for an operation; its signature says what comes from where."""
-    named = set(re.findall(r"{(\w+)}", kind.path))
+    named = re.findall(r"{(\w+)}", kind.path)
     rest = model_of(kind, frozenset(named))
 
     in_query = rest is not None and kind.method in ("GET", "DELETE")
@@ -163,10 +163,10 @@ async def carry_out(request: Request, operation: Operation) -> Response:
     service: Service = request.app.state.service
     principal = request.scope["sbf.principal"]
     if isinstance(operation, op.SignIn):
-        admission.refuse(await service.limiter.take("sign_in", f"name:{operation.name}"), "sign-ins")
+        await admission.count_sign_in(service, request, operation.name)
     key = _idempotency_key(request)
     if operation.streams:
-        return await _stream(service, request, operation)
+        return await _stream(service, request, operation, key)
     if wants_lines(request, type(operation)):
         return as_lines(service, principal, operation)
     response = _answer(request, type(operation), await service.call(principal, operation, key))
@@ -195,14 +195,14 @@ def _answer(request: Request, kind: type[Operation], reply: Reply) -> Response:
     return Response(reply.body, 201 if kind.creates else 200, headers, "application/json")
 
 
-async def _stream(service: Service, request: Request, operation: Operation) -> Response:
+async def _stream(service: Service, request: Request, operation: Operation, key: str | None) -> Response:
     principal = request.scope["sbf.principal"]
     last = request.headers.get("last-event-id", "").rpartition(":")[2]
     if isinstance(operation, op.FollowMessage) and last.isdigit():
         operation = operation.model_copy(update={"after": int(last)})
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(service.streams.open(principal.user_id))
-        records = service.stream(principal, operation)
+        records = service.stream(principal, operation, key)
         stack.push_async_callback(records.aclose)
         first = await begin(records)
         return EventStream(records, first, service.settings.heartbeat_seconds, stack.pop_all().aclose)

@@ -7,13 +7,15 @@ import hashlib
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from sbf_api.cache import ResponseCache
 from sbf_api.limits import Limiter, Streams
 from sbf_kernel.errors import Conflict, StoreBusy
 from sbf_kernel.handlers import access
-from sbf_kernel.records import Principal
-from sbf_kernel.storage.idempotency import once
+from sbf_kernel.operations import FollowMessage, SendMessage
+from sbf_kernel.records import MessageDelta, Principal
+from sbf_kernel.storage.idempotency import once, recall, remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
@@ -61,10 +63,22 @@ class Service:
             return await within(patience, self._cached(principal, operation))
         return await within(patience, self._fresh(principal, operation))
 
-    async def stream(self, principal: Principal, operation: Operation) -> AsyncGenerator[Any]:
-        """Carry out a streaming operation."""
+    async def stream(self, principal: Principal, operation: Operation, key: str | None = None) -> AsyncGenerator[Any]:
+        """Carry out a streaming operation.
+
+        A message that was sent before under the same ``key`` is not sent
+        again: its stream is that of the first one's answer.
+        """
+        digest = _digest(operation)
+        if key is not None and isinstance(operation, SendMessage):
+            known = await recall(self.runtime.db, principal, key, digest)
+            if known is not None:
+                operation, key = FollowMessage(chat_id=operation.chat_id, message_id=UUID(known.decode())), None
         async with aclosing(access.stream(self.runtime, principal, operation)) as records:
             async for record in records:
+                if key is not None and isinstance(record, MessageDelta):
+                    await remember(self.runtime.db, principal, key, digest, str(record.message_id).encode())
+                    key = None
                 yield record
 
     async def _fresh(self, principal: Principal, operation: Operation) -> Reply:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sbf_kernel.cli.console import command, say
+from sbf_kernel.errors import MissingExtra
 
 if TYPE_CHECKING:
     import argparse
@@ -41,21 +44,36 @@ def serve(options: argparse.Namespace) -> int:
     for name in ("home", "database_url"):  # the processes that serve read the environment
         if getattr(options, name) is not None:
             os.environ[f"SBF_{name.upper()}"] = getattr(options, name)
-    os.environ.setdefault("SBF_PROCESSES", str(options.workers))
     settings = ServiceSettings()
-    say(f"serving on http://{options.host}:{options.port}{options.root_path} → /docs shows what it takes")
-    uvicorn.run(
-        "sbf_api.app:application",
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        root_path=options.root_path,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    with ExitStack() as stack:
+        if options.workers > 1:
+            _share(stack, options.workers, settings.redis_url is None)
+        say(f"serving on http://{options.host}:{options.port}{options.root_path} → /docs shows what it takes")
+        uvicorn.run(
+            "sbf_api.app:application",
+            factory=True,
+            host=options.host,
+            port=options.port,
+            workers=options.workers,
+            root_path=options.root_path,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            forwarded_allow_ips=settings.forwarded_allow_ips,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
     return 0
+
+
+def _share(stack: ExitStack, workers: int, without_redis: bool) -> None:
+    """Give several processes what they share: a place for their figures, and a Redis when none is configured."""
+    os.environ.setdefault("SBF_PROCESSES", str(workers))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = stack.enter_context(TemporaryDirectory(prefix="sbf-metrics-"))
+    if without_redis:
+        from sbf_api.valkey import ValkeyServer
+
+        try:
+            os.environ["SBF_REDIS_URL"] = stack.enter_context(ValkeyServer()).url
+        except MissingExtra as error:
+            say(f"{error.message}: each process counts calls and caches for itself → {error.hint}")

@@ -74,6 +74,7 @@ class Proxy:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # the transports end
 
     @property
     def done(self) -> bool:
@@ -92,23 +93,26 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        ends = (writer, far_writer)
         budgets: dict[str, int | None] = {"request": None, "answer": None}
         if self.budget is not None:
             budgets[self.random.choice(list(budgets))] = self.random.randint(1, self.budget)
-        await asyncio.gather(
-            self._pass(reader, far_writer, ends, "request", budgets["request"]),
-            self._pass(far_reader, writer, ends, "answer", budgets["answer"]),
+        ways = (
+            asyncio.ensure_future(self._pass(reader, far_writer, "request", budgets["request"])),
+            asyncio.ensure_future(self._pass(far_reader, writer, "answer", budgets["answer"])),
         )
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            for end in (writer, far_writer):
+                end.transport.abort()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pass(
-        self,
-        source: asyncio.StreamReader,
-        sink: asyncio.StreamWriter,
-        ends: tuple[asyncio.StreamWriter, ...],
-        direction: str,
-        left: int | None,
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, direction: str, left: int | None
     ) -> None:
+        """Pass bytes on in one direction until they end, or ``left`` of them have gone through."""
         with contextlib.suppress(OSError):
             while data := await source.read(65_536):
                 cut = left is not None and len(data) >= left and self.budget is not None and not self.done
@@ -119,9 +123,7 @@ class Proxy:
                 if cut:
                     self.cuts[direction] += 1
                     await asyncio.sleep(0)  # the last bytes leave before the reset
-                    break
-        for end in ends:
-            end.transport.abort()
+                    return
 
 
 @dataclass
@@ -261,12 +263,12 @@ def verdict(figures: dict[str, Any], cuts: int) -> list[str]:
     return broken
 
 
-def main(given: list[str] | None = None) -> int:
+def main() -> int:
     """Run from the command line; 1 when a promise was broken."""
     arguments = measuring.parser(__doc__)
     arguments.add_argument("--cuts", type=int, default=CUTS, help="in each of the two places")
     arguments.add_argument("--seed", type=int, default=None)
-    options: argparse.Namespace = arguments.parse_args(given)
+    options: argparse.Namespace = arguments.parse_args()
     before = measuring.load_average()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10_000)
     figures = asyncio.run(drill(options.cuts, seed))

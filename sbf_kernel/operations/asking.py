@@ -58,7 +58,6 @@ class Ask(Scope):
     """Answer a question from the sources; streams :class:`records.AnswerDelta`, then one :class:`records.Answer`."""
 
     method, path, result, streams = "POST", "/ask", records.Answer, True
-    creates = True
     access = "viewer"
     rate = "chat"
     question: Question

@@ -62,9 +62,9 @@ async def request(runtime: Runtime, principal: Principal, o: RunReport) -> Job:
     Raises
     ------
     NotFound
-        No such notebook.
+        No such notebook or template.
     InvalidInput
-        No such template or parameter.
+        No such parameter.
     MissingExtra
         What runs notebooks is not installed here.
     """

@@ -50,8 +50,10 @@ def run(
 
     Raises
     ------
+    NotFound
+        No such template.
     InvalidInput
-        No such template or parameter, or the page would need a network.
+        No such parameter, or the page would need a network.
     SbfError
         A cell failed. Page and notebook are written all the same and show the traceback.
     """

@@ -34,7 +34,7 @@ def find(template: str | Path) -> Path:
 
     Raises
     ------
-    InvalidInput
+    NotFound
         There is none.
     """
     given = Path(template).expanduser()
@@ -48,7 +48,7 @@ def own(name: str, hint: str = "there are: ") -> Path:
 
     Raises
     ------
-    InvalidInput
+    NotFound
         There is none of this name.
     """
     if name not in names():
@@ -112,8 +112,10 @@ def checked(template: str, parameters: Mapping[str, str | tuple[str, ...]]) -> d
 
     Raises
     ------
+    NotFound
+        No such template.
     InvalidInput
-        No such template or parameter, or a list where one text is meant.
+        No such parameter, or a list where one text is meant.
     """
     path = own(template)
     check_names(path, parameters)

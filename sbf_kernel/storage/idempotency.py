@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
@@ -10,6 +10,8 @@ from sbf_kernel.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from sbf_kernel.records import Principal
     from sbf_kernel.storage.database import Database
@@ -46,7 +48,7 @@ async def once(
     transaction of the work itself: a connection cut during COMMIT leaves both
     or neither.
     """
-    values = {"user_id": principal.author, "key": key, "digest": digest}
+    values: dict[str, Any] = {"user_id": principal.author, "key": key, "digest": digest}
     async with database.together(principal) as connection:
         await connection.execute(
             text("""delete from idempotency_keys where user_id = :user_id
@@ -65,11 +67,35 @@ async def once(
                 {**values, "response": response},
             )
             return response, False
-        row = (
-            await connection.execute(
-                text("select digest, response from idempotency_keys where user_id = :user_id and key = :key"), values
-            )
-        ).one()
-    if bytes(row.digest) != digest:
+        return await _remembered(connection, values), True
+
+
+async def recall(database: Database, principal: Principal, key: str, digest: bytes) -> bytes | None:
+    """Return what is remembered under ``key``, or None. Parameters and errors as for :func:`once`."""
+    async with database.transaction(principal) as connection:
+        values = {"user_id": principal.author, "key": key, "digest": digest}
+        found = await connection.scalar(
+            text("select 1 from idempotency_keys where user_id = :user_id and key = :key"), values
+        )
+        return None if found is None else await _remembered(connection, values)
+
+
+async def remember(database: Database, principal: Principal, key: str, digest: bytes, response: bytes) -> None:
+    """Remember a response under ``key``: for streams, which begin before they are done."""
+    async with database.transaction(principal) as connection:
+        await connection.execute(
+            text("""insert into idempotency_keys (user_id, key, digest, response)
+                    values (:user_id, :key, :digest, :response) on conflict (user_id, key) do nothing"""),
+            {"user_id": principal.author, "key": key, "digest": digest, "response": response},
+        )
+
+
+async def _remembered(connection: AsyncConnection, values: dict[str, Any]) -> bytes:
+    row = (
+        await connection.execute(
+            text("select digest, response from idempotency_keys where user_id = :user_id and key = :key"), values
+        )
+    ).one()
+    if bytes(row.digest) != values["digest"]:
         raise Conflict("this Idempotency-Key was used for another request", hint="take a new key for each request")
-    return bytes(row.response), True
+    return bytes(row.response)

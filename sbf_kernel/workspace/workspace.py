@@ -144,4 +144,4 @@ class Workspace:
         self.close()
 
     def __repr__(self) -> str:
-        return "<closed workspace>" if self._closed else f"<workspace {self.settings.home}>"
+        return "<closed workspace>" if self._closed else f"<workspace {self.settings.url or self.settings.home}>"

@@ -64,7 +64,9 @@ def test_every_error_is_described_with_an_example(document: dict[str, Any]) -> N
 
 
 def test_every_example_is_a_request_its_operation_takes() -> None:
-    path = {name: examples.NOTEBOOK for kind in KINDS for name in kind.model_fields if name.endswith("_id")}
+    path = {name: examples.NOTEBOOK for kind in KINDS for name in kind.model_fields if name.endswith("_id")} | {
+        "page": 1
+    }
     for kind in KINDS:
         named = {name: path.get(name, "grace") for name in kind.model_fields if f"{{{name}}}" in kind.path}
         kind.model_validate({**named, **examples.REQUESTS.get(kind, {})})

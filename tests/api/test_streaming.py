@@ -138,6 +138,20 @@ def test_last_event_id_says_where_to_go_on(library: NotebookHandle, slow: Slow, 
     assert f"id: {whole.id}:{len(whole.text)}" in found.body.decode()
 
 
+def test_the_same_key_says_it_once(library: NotebookHandle, slow: Slow, call: Client) -> None:
+    chat = library.chat(model=MODEL)
+    slow.turn.release(4)
+    first, second = (
+        call("POST", f"/chats/{chat.id}/messages", {"text": QUESTION}, Idempotency_Key="once") for _ in range(2)
+    )
+    assert (first.status, second.status) == (200, 200)
+    assert first.body.decode().partition("event: Message\n")[2] == second.body.decode().partition("event: Message\n")[2]
+    assert chat.messages().total == 2
+    assert len(slow.provider.requests) == 1
+    other = call("POST", f"/chats/{chat.id}/messages", {"text": "Another?"}, Idempotency_Key="once")
+    assert (other.status, other.json["code"]) == (409, "conflict")
+
+
 def test_what_fails_at_once_is_a_status_and_what_fails_later_an_event(
     library: NotebookHandle, provider: Provider, call: Client, remote: Workspace
 ) -> None:

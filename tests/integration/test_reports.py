@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import sbf_kernel as sbf
 from sbf_kernel import reports, samples
 from sbf_kernel.cli import main
-from sbf_kernel.errors import InvalidInput, SbfError
+from sbf_kernel.errors import InvalidInput, NotFound, SbfError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +128,7 @@ def test_wrong_requests_are_refused_before_anything_runs(
     template: Path, tmp_path: Path, arguments: dict[str, Any]
 ) -> None:
     given = {"template": template, "parameters": {}, "output": "page.html"} | arguments
-    with pytest.raises(InvalidInput):
+    with pytest.raises((InvalidInput, NotFound)):
         reports.run(given["template"], given["parameters"], tmp_path / given["output"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["template.ipynb"]
 
@@ -178,9 +178,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with sbf.connect(home=home) as workspace:
         notebook = workspace.notebooks.create("Samples")
         notebook.add(*samples.own(home / "samples"), progress=False)
-        notebook.add_text("The supper is on Friday.", "invitation", progress=False)
-        notebook.ask("When is the supper?")
-        notebook.add_text("The supper is on Sunday.", "invitation", progress=False)
+        notebook.add_text("The harvest supper is on Friday.", "invitation", progress=False)
+        notebook.ask("When is the harvest supper?")
+        notebook.add_text("The harvest supper is on Sunday.", "invitation", progress=False)
     return home
 
 
@@ -192,8 +192,8 @@ EXPECTED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "reading_list": ({"subjects": ["merge two rankings"]}, ["hybrid_search.html", "of reading", "@misc{"]),
     "what_changed": (
-        {"since": "2026-01-01", "questions": ["When is the supper?"]},
-        ["10 new sources", "1 of 1 earlier answers", "The supper is on Friday.", "The supper is on Sunday."],
+        {"since": "2026-01-01", "questions": ["When is the harvest supper?"]},
+        ["10 new sources", "1 of 1 earlier answers", "The harvest supper is on Friday.", "The harvest supper is on Sunday."],
     ),
 }
 

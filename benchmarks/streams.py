@@ -1,10 +1,12 @@
 """Many answers stream through one worker at once: how late each word is, and whether any gets lost.
 
-Part of :mod:`benchmarks.service`. Every stream is a question of its own
-(``POST /ask``): searched, put to a language model, its words passed through
-the search for citation markers, the answer stored. The model is
-:mod:`benchmarks.talking_model`, whose words are time stamps. Streams begin one
-after another, as they would; what counts is the time while all are open.
+Part of :mod:`benchmarks.service`. The model is :mod:`benchmarks.talking_model`,
+whose words are time stamps. Each answer is a message of a chat: searched, put
+to the model, its words passed through the search for citation markers, stored
+while it grows. With one reader each, all that is measured, the client of
+language models too; with more, most streams follow a message that is being
+written, and what is measured is the streaming. Streams begin one after
+another, as they would; what counts is the time while all are open.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ import psutil
 from benchmarks import measuring
 from benchmarks.live import Live
 
+FILLED = "filled"
+"""Name of the notebook that chats are about."""
 WORDS_PER_SECOND = 10.0
 BEGIN_PER_SECOND = 10.0
 """Streams that begin per second."""
-_WORD = re.compile(r"(\d+):(\d+\.\d+)\s")
+_WORD = re.compile(r"(\d+):(\d+\.\d+);")
 
 
 @dataclass
@@ -47,13 +51,20 @@ class Stream:
     whole: bool = False
     """Whether the stored answer came, and the end."""
     _rest: str = ""
+    known: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it is known which message it is."""
+    message: str = ""
+    chat: str = ""
 
     def take(self, name: str, data: str) -> None:
         """Note one event."""
         now = time.monotonic()
-        if name == "AnswerDelta":
+        if name == "MessageDelta":
             self.first = self.first or now
-            self._rest += json.loads(data)["text"]
+            delta = json.loads(data)
+            self.message = delta["message_id"]
+            self.known.set()
+            self._rest += delta["text"]
             at = 0
             for found in _WORD.finditer(self._rest):
                 self.words.append((int(found[1]), float(found[2]), now))
@@ -82,45 +93,65 @@ def words_for(streams: int, seconds: float) -> int:
     return round((streams / BEGIN_PER_SECOND + seconds + 5) * WORDS_PER_SECOND)
 
 
-async def measure(target: Live, question: str, count: int, words: int) -> dict[str, Any]:
-    """Open ``count`` streams, read each to its end, and return the figures."""
+async def measure(target: Live, question: str, count: int, words: int, readers: int = 1) -> dict[str, Any]:
+    """Open ``count`` streams, read each to its end, and return the figures.
+
+    Parameters
+    ----------
+    readers
+        Streams that read the same answer.
+    """
     timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
-    connector = aiohttp.TCPConnector(limit=0)
     process = psutil.Process(target.process.pid)
-    async with aiohttp.ClientSession(headers=target.headers, timeout=timeout, connector=connector) as session:
-        await _read(session, target, question)  # imports the client of language models
-        begun = time.monotonic()
-        reading = []
+    async with aiohttp.ClientSession(
+        target.url, headers=target.headers, timeout=timeout, connector=aiohttp.TCPConnector(limit=0)
+    ) as session:
+        async with session.post("/ask", json={"question": question}) as response:
+            await response.content.readany()  # the client of language models is imported with its first use
+        page = await (await session.get("/notebooks", params={"search": FILLED})).json()
+        chats = f"/notebooks/{page['items'][0]['id']}/chats"
+        begun, streams, reading = time.monotonic(), list[Stream](), list[asyncio.Task[None]]()
         for number in range(count):
             await asyncio.sleep(begun + number / BEGIN_PER_SECOND - time.monotonic())
-            reading.append(asyncio.create_task(_read(session, target, question)))
-        cpu, since = sum(process.cpu_times()[:2]), time.monotonic()
+            streams.append(Stream(time.monotonic()))
+            first = streams[number - number % readers]
+            reading.append(asyncio.create_task(_read(session, chats, question, streams[number], first)))
+        since, cpu = time.monotonic(), sum(process.cpu_times()[:2])
         await asyncio.sleep(5)
-        cpu, seconds = sum(process.cpu_times()[:2]) - cpu, time.monotonic() - since
-        streams = await asyncio.gather(*reading)
-    return _figures(streams, words) | {"cpu_ms_per_event": _per_event(streams, cpu, since, seconds)}
+        until, cpu = time.monotonic(), sum(process.cpu_times()[:2]) - cpu
+        await asyncio.gather(*reading)
+    arrived = sum(since <= when < until for stream in streams for *_, when in stream.words)
+    return _figures(streams, words) | {"cpu_ms_per_event": round(cpu / max(1, arrived) * 1_000, 3)}
 
 
-async def _read(session: aiohttp.ClientSession, target: Live, question: str) -> Stream:
-    stream, pending = Stream(time.monotonic()), b""
-    async with session.post(f"{target.url}/ask", json={"question": question, "passages": 3}) as response:
+async def _read(session: aiohttp.ClientSession, chats: str, question: str, stream: Stream, first: Stream) -> None:
+    """Say something in a new chat and read the answer; or read along with ``first``, who does."""
+    if stream is first:
+        async with session.post(chats, json={}) as response:
+            stream.chat = (await response.json())["id"]
+        asked = session.post(f"/chats/{stream.chat}/messages", json={"text": question, "passages": 3})
+    else:
+        await first.known.wait()
+        asked = session.get(f"/chats/{first.chat}/messages/{first.message}/events")
+    pending = b""
+    async with asked as response:
         if response.status != 200:
             stream.error = await response.text()
-            return stream
+            stream.known.set()
+            return
         async for chunk in response.content.iter_any():
             *events, pending = (pending + chunk).split(b"\n\n")
             for event in events:
                 lines = dict(line.split(": ", 1) for line in event.decode().split("\n") if not line.startswith(":"))
                 if lines:
                     stream.take(lines["event"], lines["data"])
-    return stream
 
 
 def _figures(streams: Sequence[Stream], words: int) -> dict[str, Any]:
     """Return lags while all streams were open, and what was lost of any."""
     opened = max(stream.first for stream in streams)
     closed = min(stream.ended or opened for stream in streams)
-    lags = [arrived - said for stream in streams for _, said, arrived in stream.words if opened <= arrived <= closed]
+    lags = [arrived - said for stream in streams for _, said, arrived in stream.words if opened < arrived <= closed]
     return {
         "streams": len(streams),
         "all_open_seconds": round(closed - opened, 1),
@@ -135,11 +166,6 @@ def _figures(streams: Sequence[Stream], words: int) -> dict[str, Any]:
         "streams_broken": sum(not stream.whole or bool(stream.error) for stream in streams),
         "errors": sorted({stream.error for stream in streams if stream.error})[:3],
     }
-
-
-def _per_event(streams: Sequence[Stream], cpu: float, since: float, seconds: float) -> float:
-    arrived = sum(since <= when < since + seconds for stream in streams for *_, when in stream.words)
-    return round(cpu / max(1, arrived) * 1_000, 3)
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """A language model that says one time stamp after another, at a steady rate: ``python -m benchmarks.talking_model``.
 
 Speaks OpenAI's chat completions, streamed, to any number at once. Prints its
-URL. Each word is ``number:seconds`` on the monotonic clock, which all
+URL. Each word is ``number:seconds;`` on the monotonic clock, which all
 processes of a machine share.
 """
 
@@ -41,7 +41,7 @@ class Talking:
             began = time.monotonic()
             for number in range(self._words):
                 await asyncio.sleep(began + number / self._rate - time.monotonic())
-                writer.write(event(f"{number}:{time.monotonic():.4f} "))
+                writer.write(event(f" {number}:{time.monotonic():.4f};"))
             writer.write(event(finish="stop") + b"data: [DONE]\n\n")
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError):

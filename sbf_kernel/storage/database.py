@@ -178,9 +178,13 @@ class Database:
     async def _epoch(self, user_id: str) -> int:
         async with self.engine.connect() as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
-            cursor = await raw.execute("select sbf.epoch_of(%s)", [user_id])
-            row = await cursor.fetchone()
-            await raw.commit()
+            await raw.set_autocommit(True)  # one round trip instead of three, for what every request asks
+            try:
+                row = await (await raw.execute("select sbf.epoch_of(%s)", [user_id])).fetchone()
+                await raw.set_autocommit(False)
+            except BaseException:
+                await connection.invalidate()  # never back to the pool as it is
+                raise
             return int(row[0])
 
     @asynccontextmanager

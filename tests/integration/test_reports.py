@@ -193,7 +193,12 @@ EXPECTED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "reading_list": ({"subjects": ["merge two rankings"]}, ["hybrid_search.html", "of reading", "@misc{"]),
     "what_changed": (
         {"since": "2026-01-01", "questions": ["When is the harvest supper?"]},
-        ["10 new sources", "1 of 1 earlier answers", "The harvest supper is on Friday.", "The harvest supper is on Sunday."],
+        [
+            "10 new sources",
+            "1 of 1 earlier answers",
+            "The harvest supper is on Friday.",
+            "The harvest supper is on Sunday.",
+        ],
     ),
 }
 

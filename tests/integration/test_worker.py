@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
 LEASE_SECONDS = 4.0
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def start(home: Path, gate: Path, tmp_path: Path) -> Iterator[Callable[..., subp
             str(LEASE_SECONDS),
         ]
         with (tmp_path / "workers.log").open("a") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=ENVIRONMENT)
         started.append(process)
         assert process.stdout is not None
         if wait:
@@ -488,7 +490,9 @@ def test_the_drill_finds_nothing_lost_and_nothing_done_twice(tmp_path: Path) -> 
         "--output",
         str(tmp_path),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=200, env=ENVIRONMENT, cwd=Path(__file__).parents[2]
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((tmp_path / "kill_workers.json").read_text())["figures"]
     assert (figures["jobs"], figures["kills"], figures["mid_job_kills"]) == (24, 4, 4)

@@ -17,8 +17,9 @@ QUICK = (
     ("latency", "--chunks", "20000", "--questions", "50"),
     ("scale", "--chunks", "20000", "--questions", "20"),
     ("reference_bm25",),
+    ("service", "--rounds", "1", "--streams", "50", "--answers", "10", "--seconds", "5"),
 )
-FULL = (("imports",), ("ingest",), ("latency",), ("scale",), ("reference_bm25",))
+FULL = (("imports",), ("ingest",), ("latency",), ("scale",), ("reference_bm25",), ("service",))
 
 
 def main() -> int:

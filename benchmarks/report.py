@@ -117,6 +117,53 @@ def kill_ingest(figures: dict[str, Any]) -> str:
     return table(list(shown.items()), ("", "count"))
 
 
+def service(figures: dict[str, Any]) -> str:
+    """Costs of a request, and delays of events."""
+    columns = ("service", "redis", "postgres", "total", "to_bare")
+    costs = [(name, *(cost[column] for column in columns)) for name, cost in figures["cpu_ms"].items()]
+    found = [("streams that read along with few answers", figures["streams"])]
+    found += [("an answer for each stream", figures["answers"])]
+    rows = [
+        (
+            name,
+            f["streams"],
+            f["events_per_second"],
+            f["lag"]["p50_ms"],
+            f["lag"]["p99_ms"],
+            f["first_event"]["p95_ms"],
+            f["words_dropped"],
+            f["cpu_ms_per_event"],
+            f["kept_waiting"],
+        )
+        for name, f in found
+    ]
+    lag = ("delay p50 ms", "delay p99 ms", "first event p95 ms", "lost", "CPU ms per event", "kept waiting for a CPU")
+    return "\n\n".join(
+        (
+            table(costs, ("CPU ms per request", "service", "Redis", "PostgreSQL", "all", "times a bare route")),
+            table(rows, ("", "streams", "events per second", *lag)),
+        )
+    )
+
+
+def cuts(figures: dict[str, Any]) -> str:
+    """Count what was cut and what became of it."""
+    places = {"between client and service": "client_to_service", "between service and database": "service_to_database"}
+    rows = []
+    for name, place in places.items():
+        f = figures[place]
+        errors, effect = sum(f["errors"].values()), f["errors_that_had_taken_effect"]
+        rows.append((name, sum(f["cuts"].values()), f["acknowledged"], errors, effect, len(f["lost"]), len(f["twice"])))
+    header = ("connections cut", "cuts", "acknowledged", "errors", "of them had taken effect", "lost", "twice")
+    return table(rows, header)
+
+
+def fuzz(figures: dict[str, Any]) -> str:
+    """Count cases and failures."""
+    shown = {"cases": figures["cases"], "not as described, or 5xx": sum(figures["failures"].values())}
+    return table(list(shown.items()), ("", "count"))
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scale": scale,
     "latency": latency,
@@ -125,6 +172,9 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "reference_bm25": reference_bm25,
     "break_even": break_even,
     "kill_ingest": kill_ingest,
+    "service": service,
+    "cuts": cuts,
+    "fuzz": fuzz,
 }
 
 

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -100,6 +101,11 @@ async def measure(target: Live, question: str, count: int, words: int, readers: 
     ----------
     readers
         Streams that read the same answer.
+
+    Returns
+    -------
+    Among others ``busy`` and ``kept_waiting``: the shares of five seconds, all streams open, in which the service
+    computed, and in which it could have but other programs had the CPU.
     """
     timeout = aiohttp.ClientTimeout(total=None, sock_read=60)
     process = psutil.Process(target.process.pid)
@@ -116,19 +122,45 @@ async def measure(target: Live, question: str, count: int, words: int, readers: 
             streams.append(Stream(time.monotonic()))
             first = streams[number - number % readers]
             reading.append(asyncio.create_task(_read(session, chats, question, streams[number], first)))
-        since, cpu = time.monotonic(), sum(process.cpu_times()[:2])
+        await asyncio.gather(*(stream.known.wait() for stream in streams))
+        since, cpu, waited = time.monotonic(), sum(process.cpu_times()[:2]), _waited(process.pid)
         await asyncio.sleep(5)
-        until, cpu = time.monotonic(), sum(process.cpu_times()[:2]) - cpu
+        until, cpu, waited = time.monotonic(), sum(process.cpu_times()[:2]) - cpu, _waited(process.pid) - waited
         await asyncio.gather(*reading)
     arrived = sum(since <= when < until for stream in streams for *_, when in stream.words)
-    return _figures(streams, words) | {"cpu_ms_per_event": round(cpu / max(1, arrived) * 1_000, 3)}
+    return _figures(streams, words) | {
+        "cpu_ms_per_event": round(cpu / max(1, arrived) * 1_000, 3),
+        "busy": round(cpu / (until - since), 3),
+        "kept_waiting": round(waited / (until - since), 3),
+    }
+
+
+def _waited(pid: int) -> float:
+    """Return the seconds that the main thread of a process could have run and was not let; 0 where nobody tells."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
 
 
 async def _read(session: aiohttp.ClientSession, chats: str, question: str, stream: Stream, first: Stream) -> None:
+    """Read one stream; whatever happens, those who wait for it go on."""
+    try:
+        await _follow(session, chats, question, stream, first)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        stream.error = repr(error)
+    finally:
+        stream.known.set()
+
+
+async def _follow(session: aiohttp.ClientSession, chats: str, question: str, stream: Stream, first: Stream) -> None:
     """Say something in a new chat and read the answer; or read along with ``first``, who does."""
     if stream is first:
         async with session.post(chats, json={}) as response:
-            stream.chat = (await response.json())["id"]
+            made = await response.json()
+        stream.chat = made.get("id", "")
+        if not stream.chat:
+            stream.error = made["detail"]
+            return
         asked = session.post(f"/chats/{stream.chat}/messages", json={"text": question, "passages": 3})
     else:
         await first.known.wait()
@@ -137,7 +169,6 @@ async def _read(session: aiohttp.ClientSession, chats: str, question: str, strea
     async with asked as response:
         if response.status != 200:
             stream.error = await response.text()
-            stream.known.set()
             return
         async for chunk in response.content.iter_any():
             *events, pending = (pending + chunk).split(b"\n\n")
@@ -149,7 +180,7 @@ async def _read(session: aiohttp.ClientSession, chats: str, question: str, strea
 
 def _figures(streams: Sequence[Stream], words: int) -> dict[str, Any]:
     """Return lags while all streams were open, and what was lost of any."""
-    opened = max(stream.first for stream in streams)
+    opened = max(stream.first or stream.began for stream in streams)
     closed = min(stream.ended or opened for stream in streams)
     lags = [arrived - said for stream in streams for _, said, arrived in stream.words if opened < arrived <= closed]
     return {

@@ -40,6 +40,8 @@ class Talking:
             writer.write(_HEAD)
             began = time.monotonic()
             for number in range(self._words):
+                if writer.is_closing():
+                    return
                 await asyncio.sleep(began + number / self._rate - time.monotonic())
                 writer.write(event(f" {number}:{time.monotonic():.4f};"))
             writer.write(event(finish="stop") + b"data: [DONE]\n\n")

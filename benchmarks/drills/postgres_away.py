@@ -106,7 +106,7 @@ async def crash(load: Load, target: Live) -> float:
         if time.monotonic() - killed > 60:
             raise RuntimeError("it never came back")
     ready = time.monotonic()
-    while not load.phase.good or load.phase.good[-1] < killed:
+    while not load.phase.good or load.phase.good[-1] < killed:  # noqa: ASYNC110 - a look is enough
         await asyncio.sleep(0.01)
     first = next(at for at in load.phase.good if at > killed)
     await asyncio.sleep(2)

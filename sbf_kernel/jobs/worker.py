@@ -148,26 +148,34 @@ class Worker:
         user_id
             The tenant on whose behalf.
         """
-        principal = Principal(user_id=user_id)
-        found = await self._insist(lambda: self._look(principal, UUID(job_id)))
-        if found is None or not found.due:
-            return
-        turn = self._turns.alone() if found.crashes >= CRASHES_TOGETHER else self._turns.together()
-        async with turn:
-            await self._insist(lambda: self._begin(principal, UUID(job_id), found, context.job.id))
+        principal, job = Principal(user_id=user_id), UUID(job_id)
+        try:
+            found = await self._insist(lambda: self._look(principal, job))
+            if found is None or not found.due:
+                return
+            turn = self._turns.alone() if found.crashes >= CRASHES_TOGETHER else self._turns.together()
+            async with turn:
+                await self._insist(lambda: self._begin(principal, job, found, context.job.id))
+        except asyncio.CancelledError:  # its ticket goes with this worker: write another
+            await self._postpone(principal, job, 0)
+            raise
 
     async def _look(self, principal: Principal, job_id: UUID) -> Condition | None:
         async with self._runtime.db.transaction(principal) as connection:
-            return (await jobs.conditions(connection, principal.user_id, [job_id])).get(job_id)
+            return await jobs.condition(connection, principal.user_id, job_id)
+
+    async def _postpone(self, principal: Principal, job_id: UUID, seconds: float) -> None:
+        async with self._runtime.db.transaction(principal) as connection:
+            await jobs.postpone(connection, principal.user_id, job_id, seconds)
 
     async def _begin(self, principal: Principal, job_id: UUID, found: Condition, ticket: int | None) -> None:
         """Take the job, unless another process works on its subject: then it waits."""
         runtime = self._runtime
         async with runtime.db.locks.hold(found.subject_id) as free:
+            if not free:
+                await self._postpone(principal, job_id, BUSY_SECONDS)
+                return
             async with runtime.db.transaction(principal) as connection:
-                if not free:
-                    await jobs.postpone(connection, principal.user_id, job_id, BUSY_SECONDS)
-                    return
                 lease = await jobs.claim(
                     connection, principal.user_id, found.kind, found.subject_id, runtime.db.locks.holder, ticket
                 )
@@ -232,7 +240,7 @@ class Worker:
         """Show a sign of life, also while running jobs are waited for at the end; then look for who shows none."""
         if self._tickets is not None and self._tickets.worker_id is not None:
             await app.job_manager.update_heartbeat(self._tickets.worker_id)
-        await sweep(self._runtime, app.job_manager, self._lease_seconds)
+        await sweep(self._runtime, app.connector, self._lease_seconds)
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         from procrastinate.exceptions import AppNotOpen, ConnectorException

@@ -7,7 +7,7 @@ one order, no deadlock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
@@ -76,19 +76,10 @@ class Condition:
 
     kind: str
     subject_id: UUID
-    status: str
-    fence: int
     crashes: int
     attempts: int
-    holder: int | None
-    ticket: int | None
-    attended: bool
-    """Whether the process named by ``holder`` lives."""
     due: bool
     """Whether a worker may begin with it now."""
-
-
-_CONDITION = tuple(field.name for field in fields(Condition))
 
 
 async def enqueue(
@@ -276,18 +267,41 @@ async def rescue(connection: AsyncConnection, user_id: str, job_id: UUID, fence:
     return bool(row.rowcount)
 
 
-async def conditions(connection: AsyncConnection, user_id: str, job_ids: Iterable[UUID]) -> dict[UUID, Condition]:
-    """Return how those of the jobs stand that exist."""
+async def condition(connection: AsyncConnection, user_id: str, job_id: UUID) -> Condition | None:
+    """Return how a job stands; None when it is gone."""
     rows = await connection.execute(
-        text(f"""select id, kind, subject_id, status, fence, crashes, attempts, holder, ticket, holder in ({_HELD}) as attended,
-                 status = 'queued' and coalesce(run_after <= now(), true) or status = 'failed' and run_after <= now() as due
-                 from jobs where user_id = :user_id and id = any(:ids)"""),
-        {"user_id": user_id, "ids": list(job_ids)},
+        text("""select kind, subject_id, crashes, attempts,
+                status = 'queued' and coalesce(run_after <= now(), true) or status = 'failed' and run_after <= now() as due
+                from jobs where user_id = :user_id and id = :job_id"""),
+        {"user_id": user_id, "job_id": job_id},
     )
-    return {row["id"]: Condition(**{name: row[name] for name in _CONDITION}) for row in rows.mappings()}
+    row = rows.mappings().first()
+    return None if row is None else Condition(**row)
 
 
-async def cut_off(database: Database, holder: int | None) -> None:
+ADRIFT = f"""
+with held as materialized ({_HELD})
+select j.user_id, j.id as job_id, j.kind, j.subject_id, j.fence, j.crashes, j.holder, j.holder in (select * from held) as lives
+from sbf.jobs j
+left join procrastinate_jobs t on t.id = j.ticket and t.status = 'doing'
+left join procrastinate_workers w on w.id = t.worker_id
+where j.status = 'running' and j.ticket is not null and (j.holder not in (select * from held) or t.id is not null
+  and coalesce(w.last_heartbeat < now() - make_interval(secs => %(lease)s), true))"""
+"""For the owner: the jobs of all tenants whose worker is dead, or lives but has shown no heartbeat for ``lease`` seconds."""
+
+PUT_BACK = """
+with gone as (
+  delete from procrastinate_jobs t where t.status = 'doing'
+    and not exists (select from procrastinate_workers w
+                    where w.id = t.worker_id and w.last_heartbeat >= now() - make_interval(secs => %(lease)s))
+    and not exists (select from sbf.jobs j where j.ticket = t.id and j.status = 'running')
+  returning t.args ->> 'user_id' as user_id, (t.args ->> 'job_id')::uuid as job_id)
+update sbf.jobs j set run_after = now() from gone
+where j.user_id = gone.user_id and j.id = gone.job_id and j.status in ('queued', 'failed') and coalesce(j.run_after <= now(), true)"""
+"""For the owner: removes the tickets of dead workers; a job that had not even begun gets a new one by the trigger."""
+
+
+async def cut_off(database: Database, holder: int) -> None:
     """End the connections of a process that does not move any more: its locks go, its transactions roll back.
 
     A process of ``sbf worker`` names all its connections alike; of others only
@@ -387,7 +401,7 @@ async def find(
 
 async def census(database: Database) -> dict[str, int]:
     """Return how many jobs of all tenants stand how: numbers for whoever watches over a deployment."""
-    return dict(await database.owner_execute("select status, jobs from sbf.job_census()"))
+    return dict(await database.owner_execute("select status, count(*) from sbf.jobs group by 1"))
 
 
 async def forget(connection: AsyncConnection, user_id: str, kind: str, subject_id: UUID) -> None:

@@ -25,7 +25,7 @@ MINIMUM_POSTGRES = 15
 MINIMUM_PGVECTOR = (0, 8, 2)
 """0.8.0 brought iterative index scans; 0.8.2 fixed CVE-2026-3172."""
 
-ROLES = ("sbf_app", "sbf_search", "sbf_census", "sbf_accounts", "sbf_viewer", "sbf_editor", "sbf_sharing")
+ROLES = ("sbf_app", "sbf_search", "sbf_sweeper", "sbf_accounts", "sbf_viewer", "sbf_editor", "sbf_sharing")
 """Roles of the server that the migrations make, or that must be granted to whoever runs them."""
 
 _LOCK = 5_390_211

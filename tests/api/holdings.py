@@ -29,7 +29,7 @@ PLURAL = {"notebook_ids": "notebook_id", "source_ids": "source_id", "job_ids": "
 """Fields that take several, and what of."""
 GIVEN: dict[str, Any] = {
     "name": "taken", "title": "taken", "text": "What grows there?", "query": "what grows there", "question": "What grows there?",
-    "origin": "text:planted", "content": b"planted", "member": "anybody", "description": "taken",
+    "origin": "text:planted", "content": b"planted", "member": "anybody", "description": "taken", "page": 1,
     "password": "a long password", "new_password": "a long password", "refresh_token": "x", "invitation": "x", "template": "reading_list",
 }  # fmt: skip
 """What fields get that take no ids; the others keep their defaults."""

@@ -32,8 +32,11 @@ def test_the_service_answers_as_it_says(
 def test_what_only_administrators_may_do_answers_as_it_says(
     service: str, new_user: Callable[..., Principal], new_token: Callable[[Principal], str]
 ) -> None:
-    """Without the phase that follows ids from answer to answer: it would find and change its own user."""
+    """Without what changes users: it would find its own in the list. What they refuse is in the run above."""
     token = new_token(new_user(role="admin"))
-    found = fuzz(service, token, 3, 2, *OWN_TOKEN, "--include-tag", "accounts", "--phases", "coverage,fuzzing")
+    own_user = ("--exclude-operation-id", "UpdateUser", "--exclude-operation-id", "DeleteUser")
+    found = fuzz(
+        service, token, 3, 2, *OWN_TOKEN, *own_user, "--include-tag", "accounts", "--phases", "coverage,fuzzing"
+    )
     assert found.failures == (), found.log[-6_000:]
     assert Client(service, token)("GET", "/me").status == 200, "the run has made its own token useless"

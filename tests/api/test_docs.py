@@ -84,13 +84,23 @@ def address(runtime: Runtime, loop: LoopThread, home: Path) -> Iterator[str]:
         yield running.url
 
 
+async def _only_ada(runtime: Runtime) -> None:
+    """Make the user of the examples anew: other tests send the same examples."""
+    from sbf_kernel.accounts import users
+    from sbf_kernel.storage import accounts
+
+    async with runtime.db.accounts() as connection:
+        known = await accounts.by_name(connection, "ada")
+    if known is not None:
+        await users.delete(runtime, known.id)
+    await users.create(runtime, "ada", "correct horse battery", "member")
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_every_command_of_the_http_page_does_what_it_shows(
     address: str, runtime: Runtime, loop: LoopThread, tmp_path: Path
 ) -> None:
-    from sbf_kernel.accounts import users
-
-    loop.run(users.create(runtime, "ada", "correct horse battery", "member"))
+    loop.run(_only_ada(runtime))
     page = commands(DOCS / "http.md")
     # The address of the example is one that SBF refuses by its name: nothing of it leaves this machine.
     script = "".join(f"{example.code}printf '{_END}'\n" for example in page).replace(

@@ -180,7 +180,9 @@ def test_lists_of_unknown_ids_match_nothing(workspace: Workspace, notebook: Note
     notebook.add_text("Quartz scratches glass.", "quartz")
     assert list(workspace.stream(op.WatchSources(source_ids=unknown))) == []
     assert list(workspace.stream(op.WatchSources(source_ids=()))) == []
-    assert list(workspace.stream(op.WatchJobs(job_ids=unknown))) == list(workspace.stream(op.WatchJobs(job_ids=()))) == []
+    assert (
+        list(workspace.stream(op.WatchJobs(job_ids=unknown))) == list(workspace.stream(op.WatchJobs(job_ids=()))) == []
+    )
     assert workspace.call(op.CancelSources(source_ids=unknown)) is None
     assert not workspace.search("quartz", source_ids=unknown)
     assert workspace.answers.list(notebook_id=unknown[0]).total == 0

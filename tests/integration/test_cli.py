@@ -194,7 +194,7 @@ def test_doctor_tells_what_works(run: Run) -> None:
         ),
         (
             ["report", "run", "nothing"],
-            "error: there is no report template 'nothing' → give a .ipynb file or one of: brief\n",
+            "error: there is no report template 'nothing' → give a .ipynb file or one of: brief, literature_review, reading_list, what_changed\n",
         ),
         (
             ["report", "run", "brief", "-p", "title"],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sbf_kernel.backends.loop import LoopThread
-    from sbf_kernel.records import Source
+    from sbf_kernel.records import Principal, Source
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
     from tests.conftest import CountingEmbedder
@@ -255,9 +255,10 @@ def test_work_that_another_process_holds_is_left_to_it_and_taken_over_when_it_en
 
 
 def test_two_runtimes_never_do_the_same_work_twice(
-    notebook: NotebookHandle, workspace: Workspace, runtime: Runtime, loop: LoopThread, embedder: CountingEmbedder
-) -> None:
-    other = loop.run(LocalBackend.open(runtime.settings, workspace._backend.principal))  # type: ignore[attr-defined]
+    notebook: NotebookHandle, workspace: Workspace, principal: Principal, runtime: Runtime, loop: LoopThread,
+    embedder: CountingEmbedder,
+) -> None:  # fmt: skip
+    other = loop.run(LocalBackend.open(runtime.settings, principal))
     other.runtime.embedder.close()
     other.runtime.embedder = embedder
     try:

@@ -161,8 +161,8 @@ def test_purging_a_tenant_leaves_no_row(
     ).fetchall()
     assert len(tables) >= 11
     for (table,) in tables:
-        if table == "epochs":  # it must never go back: what was cached under a number is for ever that number's
-            continue
+        if table in ("epochs", "api_tokens"):
+            continue  # an epoch must never go back; tokens are the user's, and go with the user
         assert owner.execute(f"select count(*) from {table} where user_id = %s", [principal.user_id]).fetchone() == (
             0,
         ), table
@@ -287,7 +287,7 @@ def test_idle_connections_that_died_cost_at_most_one_error(
     assert workspace.notebooks.open("after").add_text("Still here.", "text").status == "ready"
 
 
-def test_a_killed_server_costs_an_error_and_work_goes_on_with_resume(
+def test_a_killed_server_costs_an_error_and_work_goes_on_by_itself(
     workspace: Workspace, notebook: NotebookHandle, runtime: Runtime, embedder: CountingEmbedder
 ) -> None:
     server = runtime.db._server
@@ -314,8 +314,8 @@ def test_a_killed_server_costs_an_error_and_work_goes_on_with_resume(
 
     until(works)
     assert failures <= 1
-    assert workspace.sources.get(working.id).status in ("pending", "processing")
-    assert [source.status for source in workspace.sources.resume()] == ["ready"]
+    assert workspace.sources.get(working.id).status == "ready"
+    assert not workspace.sources.resume()
     assert [hit.text for hit in notebook.search("snow", arm="lexical")] == ["Text number 2 is about granite and snow."]
     assert len(notebook.search("granite", arm="lexical")) == 2
     assert notebook.add_text("Basalt after the storm.", "after").status == "ready"

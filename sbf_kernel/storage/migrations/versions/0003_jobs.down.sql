@@ -1,4 +1,3 @@
-drop function sbf.job_census;
 drop table sbf.jobs;
 drop function sbf.write_ticket;
 drop function sbf.tell_job;

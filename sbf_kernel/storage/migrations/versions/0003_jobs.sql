@@ -28,6 +28,8 @@ create table sbf.jobs (
   unique (user_id, kind, subject_id)
 ) with (fillfactor = 70);
 create index jobs_created on sbf.jobs (user_id, created_at desc);
+create index jobs_held on sbf.jobs (ticket) where status = 'running';
+create index tickets_taken on sbf_queue.procrastinate_jobs (id) where status = 'doing';
 create index jobs_open on sbf.jobs (user_id, status) where status in ('queued', 'running', 'failed');
 
 alter table sbf.jobs enable row level security;
@@ -63,20 +65,11 @@ create trigger jobs_changed after update on sbf.jobs for each row
   when ((new.status, new.fence, new.done, new.total, new.run_after) is distinct from (old.status, old.fence, old.done, old.total, old.run_after))
   execute function sbf.tell_job();
 
--- How many jobs of all tenants stand how, for whoever watches over a
--- deployment: numbers only, by a role that may see nothing but these.
+-- Who looks after the jobs of all tenants: the owner of the schema, who is a
+-- member of this role. Nobody signs in with it, and the application is none.
 do $$
 begin
-  if not exists (select from pg_roles where rolname = 'sbf_census') then create role sbf_census nologin; end if;
-  if not pg_has_role('sbf_census', 'usage') then execute format('grant sbf_census to %I', current_user); end if;
+  if not exists (select from pg_roles where rolname = 'sbf_sweeper') then create role sbf_sweeper nologin; end if;
+  if not pg_has_role('sbf_sweeper', 'usage') then execute format('grant sbf_sweeper to %I', current_user); end if;
 end $$;
-grant usage, create on schema sbf to sbf_census;
-grant select (status) on sbf.jobs to sbf_census;
-create policy census on sbf.jobs for select to sbf_census using (true);
-create function sbf.job_census() returns table (status text, jobs bigint) language sql stable security definer
-  set search_path = sbf, pg_temp as $$
-  select status, count(*) from jobs group by 1
-$$;
-alter function sbf.job_census owner to sbf_census;
-revoke all on function sbf.job_census from public;
-revoke create on schema sbf from sbf_census;
+create policy sweeper on sbf.jobs to sbf_sweeper using (true);

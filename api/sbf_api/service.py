@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from uuid import UUID
 
 from sbf_api.cache import ResponseCache
 from sbf_api.limits import Limiter, Streams
-from sbf_kernel.errors import Conflict, StoreBusy
+from sbf_kernel.errors import Conflict
 from sbf_kernel.handlers import access
 from sbf_kernel.operations import FollowMessage, SendMessage
 from sbf_kernel.records import MessageDelta, Principal
+from sbf_kernel.storage import database
 from sbf_kernel.storage.idempotency import once, recall, remember
 
 if TYPE_CHECKING:
@@ -130,29 +130,5 @@ def _body(record: Any) -> bytes:
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, Done]) -> Done:
-    """Return the outcome of ``work``, or give up on it after ``seconds``.
-
-    Cancelling is asked for but not waited for: a driver that talks to a hung
-    server needs seconds to notice.
-
-    Raises
-    ------
-    StoreBusy
-        It took too long.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if done:
-        return task.result()
-    task.cancel()
-    task.add_done_callback(_forget)
-    raise StoreBusy(f"no answer within {seconds:g} seconds")
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()
+    """Return the outcome of a request's ``work``, or give up on it as :func:`sbf_kernel.storage.database.within` does."""
+    return await database.within(seconds, work, f"no answer within {seconds:g} seconds")

@@ -217,22 +217,8 @@ class Database:
         return connection
 
     async def _within_time(self, work: Coroutine[Any, Any, Done]) -> Done:
-        """Return what comes of a first look at the server, or give up on it: a hung server must not keep anybody longer than a busy one.
-
-        Giving up is not waiting for the driver either, which asks a hung
-        server for seconds to cancel.
-        """
-        task = asyncio.create_task(work)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=self._settings.database_wait_seconds)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if done:
-            return task.result()
-        task.cancel()
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        raise StoreBusy("the database does not answer")
+        """Return what comes of a first look at the server: a hung one must not keep anybody longer than a busy one."""
+        return await within(self._settings.database_wait_seconds, work, "the database does not answer")
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -278,6 +264,30 @@ class Database:
             await self.engine.dispose()
         if self._server is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._server.release)
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, Done], problem: str) -> Done:
+    """Return the outcome of ``work``, or give up on it after ``seconds``.
+
+    Cancelling is asked for but not waited for: a driver that talks to a hung
+    server needs seconds to notice.
+
+    Raises
+    ------
+    StoreBusy
+        It took too long; ``problem`` says so in words.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if done:
+        return task.result()
+    task.cancel()
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    raise StoreBusy(problem)
 
 
 def _waited_too_long() -> tuple[type[Exception], ...]:

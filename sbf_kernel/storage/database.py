@@ -37,6 +37,7 @@ _AS = """select set_config('role', %s, true), set_config('sbf.user_id', %s, true
     set_config('sbf.author', %s, true), set_config('sbf.notebook_id', %s, true)"""
 _REFUSED = "42501"
 """SQLSTATE ``insufficient_privilege``: a policy of row-level security, or a right that is missing."""
+SILENT = "the database does not answer"
 _ACCOUNTS = ["sbf_accounts", "", "", ""]
 _BUMP = """insert into epochs (user_id, epoch) values (%s, 1)
     on conflict (user_id) do update set epoch = epochs.epoch + 1"""
@@ -173,7 +174,7 @@ class Database:
     async def epoch(self, user_id: str) -> int:
         """Return the number of changes to a tenant's content: what was read after it, is no older than it."""
         async with self._translated():
-            return await self._within_time(self._epoch(user_id))
+            return await within(self._settings.database_wait_seconds, self._epoch(user_id), SILENT)
 
     async def _epoch(self, user_id: str) -> int:
         async with self.engine.connect() as connection:
@@ -191,7 +192,7 @@ class Database:
     async def _begin(self, values: list[str]) -> AsyncIterator[AsyncConnection]:
         async with self._translated():
             pool = self.engine.pool
-            connection = await self._within_time(self._opened(values))
+            connection = await within(self._settings.database_wait_seconds, self._opened(values), SILENT, _give_back)
             try:
                 yield connection
                 await connection.commit()
@@ -211,14 +212,9 @@ class Database:
             async with raw.pipeline():  # BEGIN and this in one round trip
                 await raw.execute(_AS, values)
         except BaseException:
-            await connection.invalidate()
-            await connection.close()
+            await _give_back(connection)
             raise
         return connection
-
-    async def _within_time(self, work: Coroutine[Any, Any, Done]) -> Done:
-        """Return what comes of a first look at the server: a hung one must not keep anybody longer than a busy one."""
-        return await within(self._settings.database_wait_seconds, work, "the database does not answer")
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -266,11 +262,22 @@ class Database:
             await asyncio.get_running_loop().run_in_executor(None, self._server.release)
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, Done], problem: str) -> Done:
+async def _give_back(connection: AsyncConnection) -> None:
+    await connection.invalidate()
+    await connection.close()
+
+
+async def within(
+    seconds: float,
+    work: Coroutine[Any, Any, Done],
+    problem: str,
+    undo: Callable[[Done], Coroutine[Any, Any, None]] | None = None,
+) -> Done:
     """Return the outcome of ``work``, or give up on it after ``seconds``.
 
     Cancelling is asked for but not waited for: a driver that talks to a hung
-    server needs seconds to notice.
+    server needs seconds to notice. What ``work`` brought in the very moment
+    in which its caller was cancelled, ``undo`` takes back.
 
     Raises
     ------
@@ -281,7 +288,8 @@ async def within(seconds: float, work: Coroutine[Any, Any, Done], problem: str) 
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
     except asyncio.CancelledError:
-        task.cancel()
+        if not task.cancel() and undo is not None and not task.cancelled() and task.exception() is None:
+            await undo(task.result())
         raise
     if done:
         return task.result()

@@ -29,6 +29,8 @@ IMPACT_BUDGET = 5_000
 """Chunks that high-impact postings may bring in."""
 PAIR_BUDGET = 2_000
 """Chunks in which two frequent terms may meet."""
+FULL_BUDGET_CHUNKS = 20_000
+"""Collections below this size get a smaller budget in proportion: the same share of their chunks."""
 MAX_LANGUAGES = 4
 """Languages in which a query is stemmed: the most frequent ones of the collection."""
 _HIGH = 1 << sparse.TERM_BITS
@@ -95,7 +97,8 @@ async def rank(
     if scope.chunks <= EXACT_CHUNKS:
         return await ranking.lexical_exact(connection, user_id, scope, weights, limit)
     total = _total(scope)
-    plan = plan_candidates(weights, frequencies, total, widen=max(1.0, total / scope.chunks))
+    widen = max(1.0, total / scope.chunks) * min(1.0, total / FULL_BUDGET_CHUNKS)
+    plan = plan_candidates(weights, frequencies, total, widen)
     if scope.chunks <= plan.chunks * SCAN_GAIN:
         return await ranking.lexical_exact(connection, user_id, scope, weights, limit)
     return await ranking.lexical_candidates(connection, scope, weights, plan.keys, plan.pairs, limit)

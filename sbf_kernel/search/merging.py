@@ -43,24 +43,27 @@ def merge(op: Search, lexical: list[Candidate], dense: list[Candidate], known: f
     else:
         scores = _scores(words or meanings)
 
-    def order(key: UUID) -> tuple[float, float, float, str]:
+    def order(key: int) -> tuple[float, float, float, int]:
         """Ties go to the nearer meaning, then to more words, then to a fixed order."""
         near = meanings[key][1].score if key in meanings else -2.0
         wordy = words[key][1].score if key in words else 0.0
-        return -scores[key], -near, -wordy, str(key)
+        return -scores[key], -near, -wordy, key
 
     return [_merged(scores[key], words.get(key), meanings.get(key)) for key in sorted(scores, key=order)[: op.limit]]
 
 
-def _ranked(candidates: Iterable[Candidate], *, per_source: bool) -> dict[UUID, tuple[int, Candidate]]:
-    """Return the candidates with their ranks; per source, only the best chunk of each counts."""
-    kept: dict[UUID, Candidate] = {}
+def _ranked(candidates: Iterable[Candidate], *, per_source: bool) -> dict[int, tuple[int, Candidate]]:
+    """Return the candidates with their ranks; per source, only the best chunk of each counts.
+
+    Keys are ids as numbers: a UUID is hashed in Python, which took half the time of a fusion.
+    """
+    kept: dict[int, Candidate] = {}
     for candidate in candidates:
-        kept.setdefault(candidate.source_id if per_source else candidate.chunk_id, candidate)
+        kept.setdefault(candidate.source_id.int if per_source else candidate.chunk_id.int, candidate)
     return {key: (rank, kept[key]) for rank, key in enumerate(list(kept)[: fusion.DEPTH], start=1)}
 
 
-def _scores(ranked: dict[UUID, tuple[int, Candidate]]) -> dict[UUID, float]:
+def _scores(ranked: dict[int, tuple[int, Candidate]]) -> dict[int, float]:
     return {key: candidate.score for key, (_, candidate) in ranked.items()}
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import Conflict, NotFound
 from sbf_kernel.records import User, UserList
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,15 +65,12 @@ async def find(
     connection: AsyncConnection, *, search: str, status: UserStatus | None, sort: str, limit: int, offset: int
 ) -> UserList:
     """Return a page of users whose name contains ``search``, without regard to case."""
-    where = "where true"
-    where += " and strpos(lower(name), :search) > 0" if search else ""
-    where += " and status = :status" if status else ""
+    listed = "users where true"
+    listed += " and strpos(lower(name), %(search)s) > 0" if search else ""
+    listed += " and status = %(status)s" if status else ""
     values: dict[str, Any] = {"search": search.casefold(), "status": status, "limit": limit, "offset": offset}
-    rows = await connection.execute(
-        text(f"select {_COLUMNS} from users {where} order by {_ORDER[sort]}, id limit :limit offset :offset"), values
-    )
-    total = await connection.scalar(text(f"select count(*) from users {where}"), values)
-    return UserList(items=tuple(User(**row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset)
+    rows, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, id", values)
+    return UserList(items=tuple(User(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
 async def change(

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Answer, AnswerList, Principal
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,11 +53,9 @@ async def find(
     connection: AsyncConnection, principal: Principal, *, notebook_id: UUID | None, search: str, limit: int, offset: int
 ) -> AnswerList:
     """Return a page of answers, newest first, whose question contains ``search``, without regard to case."""
-    where = "user_id = :user_id and author = :author"
-    if notebook_id is not None:
-        where += " and notebook_id = :notebook_id"
-    if search:
-        where += " and strpos(lower(question), lower(:search)) > 0"
+    listed = "answers where user_id = %(user_id)s and author = %(author)s"
+    listed += " and notebook_id = %(notebook_id)s" if notebook_id else ""
+    listed += " and strpos(lower(question), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {
         **owner(principal),
         "notebook_id": notebook_id,
@@ -64,12 +63,9 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows = await connection.scalars(
-        text(f"select record from answers where {where} order by created_at desc, id limit :limit offset :offset"),
-        values,
-    )
-    total = await connection.scalar(text(f"select count(*) from answers where {where}"), values)
-    return AnswerList(items=tuple(map(Answer.model_validate, rows)), total=total or 0, limit=limit, offset=offset)
+    rows, total = await page(connection, "record", listed, "created_at desc, id", values)
+    items = tuple(Answer.model_validate(row["record"]) for row in rows)
+    return AnswerList(items=items, total=total, limit=limit, offset=offset)
 
 
 def owner(principal: Principal) -> dict[str, str]:

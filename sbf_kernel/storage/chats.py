@@ -12,16 +12,15 @@ from sqlalchemy import text
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Chat, ChatList, Principal
 from sbf_kernel.storage.answers import owner
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_SELECT = """
-select c.id, c.notebook_id, c.title, c.model, c.levels, c.created_at, c.updated_at,
-       (select count(*) from messages m where m.user_id = c.user_id and m.author = c.author and m.chat_id = c.id) as message_count
-from chats c where c.user_id = :user_id and c.author = :author"""
+_COLUMNS = """c.id, c.notebook_id, c.title, c.model, c.levels, c.created_at, c.updated_at,
+(select count(*) from messages m where m.user_id = c.user_id and m.author = c.author and m.chat_id = c.id) as message_count"""
 _ORDER = {"updated": "c.updated_at desc", "created": "c.created_at desc", "title": "lower(c.title)"}
 
 
@@ -59,7 +58,10 @@ async def get(connection: AsyncConnection, principal: Principal, chat_id: UUID) 
     NotFound
         Unknown, or somebody else's.
     """
-    found = await connection.execute(text(_SELECT + " and c.id = :id"), {**owner(principal), "id": chat_id})
+    found = await connection.execute(
+        text(f"select {_COLUMNS} from chats c where c.user_id = :user_id and c.author = :author and c.id = :id"),
+        {**owner(principal), "id": chat_id},
+    )
     row = found.mappings().first()
     if row is None:
         raise missing(chat_id)
@@ -93,8 +95,9 @@ async def find(
     offset: int,
 ) -> ChatList:
     """Return a page of chats whose title contains ``search``, without regard to case."""
-    where = " and c.notebook_id = :notebook_id" if notebook_id else ""
-    where += " and strpos(lower(c.title), lower(:search)) > 0" if search else ""
+    listed = "chats c where c.user_id = %(user_id)s and c.author = %(author)s"
+    listed += " and c.notebook_id = %(notebook_id)s" if notebook_id else ""
+    listed += " and strpos(lower(c.title), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {
         **owner(principal),
         "notebook_id": notebook_id,
@@ -102,13 +105,8 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows = await connection.execute(
-        text(f"{_SELECT}{where} order by {_ORDER[sort]}, c.id limit :limit offset :offset"), values
-    )
-    total = await connection.scalar(
-        text(f"select count(*) from chats c where c.user_id = :user_id and c.author = :author{where}"), values
-    )
-    return ChatList(items=tuple(Chat(**row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset)
+    rows, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, c.id", values)
+    return ChatList(items=tuple(Chat(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
 async def update(

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import Conflict, NotFound
 from sbf_kernel.records import ApiToken, ApiTokenList, Invitation
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -210,17 +211,12 @@ async def find_api_tokens(
     connection: AsyncConnection, user_id: UUID, *, search: str, limit: int, offset: int
 ) -> ApiTokenList:
     """Return a page of the user's tokens that were not revoked, newest first."""
-    which = """from api_tokens where user_id = :user_id and revoked_at is null
-        and token_epoch = (select token_epoch from users where id = :user_id)"""
-    which += " and strpos(lower(name), lower(:search)) > 0" if search else ""
+    listed = """api_tokens where user_id = %(user_id)s and revoked_at is null
+        and token_epoch = (select token_epoch from users where id = %(user_id)s)"""
+    listed += " and strpos(lower(name), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {"user_id": user_id, "search": search, "limit": limit, "offset": offset}
-    rows = await connection.execute(
-        text(f"select {_SHOWN} {which} order by created_at desc, id limit :limit offset :offset"), values
-    )
-    total = await connection.scalar(text(f"select count(*) {which}"), values)
-    return ApiTokenList(
-        items=tuple(ApiToken(**row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset
-    )
+    rows, total = await page(connection, _SHOWN, listed, "created_at desc, id", values)
+    return ApiTokenList(items=tuple(ApiToken(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
 async def revoke_api_token(connection: AsyncConnection, user_id: UUID, token_id: UUID) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import Cancelled, NotFound
 from sbf_kernel.records import Job, JobList
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -387,16 +388,12 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    conditions = ["j.user_id = :user_id"]
-    conditions += ["j.kind = :kind"] if kind else []
-    conditions += ["j.status = :status"] if status else []
-    conditions += ["strpos(lower(j.subject), lower(:search)) > 0"] if search else []
-    where = " and ".join(conditions)
-    rows = await connection.execute(
-        text(f"select {COLUMNS} from jobs j where {where} order by {_ORDER[sort]} limit :limit offset :offset"), values
-    )
-    total = await connection.scalar(text(f"select count(*) from jobs j where {where}"), values)
-    return JobList(items=tuple(_job(row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset)
+    listed = "jobs j where j.user_id = %(user_id)s"
+    listed += " and j.kind = %(kind)s" if kind else ""
+    listed += " and j.status = %(status)s" if status else ""
+    listed += " and strpos(lower(j.subject), lower(%(search)s)) > 0" if search else ""
+    rows, total = await page(connection, COLUMNS, listed, _ORDER[sort], values)
+    return JobList(items=tuple(map(_job, rows)), total=total, limit=limit, offset=offset)
 
 
 async def census(database: Database) -> dict[str, int]:

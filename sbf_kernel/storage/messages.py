@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Answer, Message, MessageList, Principal
 from sbf_kernel.storage.answers import owner
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,10 +20,9 @@ SILENT_SECONDS = 60
 """Who writes a message says twice a second that it is alive; after so long without, its process has died."""
 DIED = "the process that wrote it has died → ask again"
 
-_SELECT = """
-select m.id, m.chat_id, m.role, m.text, m.status, m.question, m.error, m.created_at, a.record as answer
-from messages m left join answers a on a.user_id = m.user_id and a.author = m.author and a.id = m.answer_id
-where m.user_id = :user_id and m.author = :author"""
+_COLUMNS = "m.id, m.chat_id, m.role, m.text, m.status, m.question, m.error, m.created_at, a.record as answer"
+_TABLE = "messages m left join answers a on a.user_id = m.user_id and a.author = m.author and a.id = m.answer_id"
+_SELECT = f"select {_COLUMNS} from {_TABLE} where m.user_id = :user_id and m.author = :author"
 
 
 async def get(connection: AsyncConnection, principal: Principal, chat_id: UUID, message_id: UUID) -> Message:
@@ -47,7 +47,8 @@ async def find(
     connection: AsyncConnection, principal: Principal, chat_id: UUID, *, search: str, limit: int, offset: int
 ) -> MessageList:
     """Return a page of the messages of a chat that contain ``search``, oldest first."""
-    where = " and m.chat_id = :chat_id" + (" and strpos(lower(m.text), lower(:search)) > 0" if search else "")
+    listed = f"""{_TABLE} where m.user_id = %(user_id)s and m.author = %(author)s and m.chat_id = %(chat_id)s"""
+    listed += " and strpos(lower(m.text), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {
         **owner(principal),
         "chat_id": chat_id,
@@ -55,11 +56,8 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows = await connection.execute(text(f"{_SELECT}{where} order by m.number limit :limit offset :offset"), values)
-    total = await connection.scalar(
-        text(f"select count(*) from messages m where m.user_id = :user_id and m.author = :author{where}"), values
-    )
-    return MessageList(items=tuple(map(_message, rows.mappings())), total=total or 0, limit=limit, offset=offset)
+    rows, total = await page(connection, _COLUMNS, listed, "m.number", values)
+    return MessageList(items=tuple(map(_message, rows)), total=total, limit=limit, offset=offset)
 
 
 async def being_written(connection: AsyncConnection, principal: Principal, chat_id: UUID) -> UUID | None:

@@ -9,18 +9,18 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Notebook, NotebookList
+from sbf_kernel.storage.statements import page, rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_SELECT = """
-select n.id, n.name, n.description, n.created_at, n.updated_at, count(s.id) as source_count,
-       coalesce(sum(s.chunk_count), 0) as chunk_count
-from notebooks n
-left join notebook_sources l on l.user_id = n.user_id and l.notebook_id = n.id and l.removed_at is null
-left join sources s on s.user_id = l.user_id and s.id = l.source_id
-where n.user_id = :user_id
-"""
+_COLUMNS = "n.id, n.name, n.description, n.created_at, n.updated_at"
+_SIZES = """
+select l.notebook_id, count(*), sum(s.chunk_count)
+from notebook_sources l join sources s on s.user_id = l.user_id and s.id = l.source_id
+where l.user_id = %(user_id)s and l.notebook_id = any(%(ids)s) and l.removed_at is null group by 1"""
 _ORDER = {"updated": "n.updated_at desc", "created": "n.created_at desc", "name": "lower(n.name)"}
 
 
@@ -42,39 +42,38 @@ async def get(connection: AsyncConnection, user_id: str, notebook_id: UUID) -> N
     NotFound
         There is none with this id for this tenant.
     """
-    row = (
-        (
-            await connection.execute(
-                text(_SELECT + " and n.id = :id group by n.user_id, n.id"),
-                {"user_id": user_id, "id": notebook_id},
-            )
-        )
-        .mappings()
-        .first()
-    )
+    statement = f"select {_COLUMNS} from notebooks n where n.user_id = :user_id and n.id = :id"
+    row = (await connection.execute(text(statement), {"user_id": user_id, "id": notebook_id})).mappings().first()
     if row is None:
         raise missing(notebook_id)
-    return Notebook(**row)
+    return (await _with_sizes(connection, user_id, [row]))[0]
+
+
+async def _with_sizes(
+    connection: AsyncConnection, user_id: str, found: Sequence[Mapping[Any, Any]]
+) -> tuple[Notebook, ...]:
+    """Return the notebooks with what is in them; only those of a page are counted."""
+    counted = await rows(connection, _SIZES, {"user_id": user_id, "ids": [row["id"] for row in found]})
+    sizes = {notebook_id: (sources, chunks) for notebook_id, sources, chunks in counted}
+    return tuple(
+        Notebook(**row, source_count=sources, chunk_count=chunks)
+        for row in found
+        for sources, chunks in [sizes.get(row["id"], (0, 0))]
+    )
 
 
 async def find(
     connection: AsyncConnection, user_id: str, *, search: str, sort: str, limit: int, offset: int
 ) -> NotebookList:
     """Return a page of notebooks whose name or description contains ``search``, without regard to case."""
-    where = (
-        " and (strpos(lower(n.name), lower(:search)) > 0 or strpos(lower(n.description), lower(:search)) > 0)"
-        if search
-        else ""
-    )
+    listed = "notebooks n where n.user_id = %(user_id)s"
+    if search:
+        listed += """ and (strpos(lower(n.name), lower(%(search)s)) > 0
+            or strpos(lower(n.description), lower(%(search)s)) > 0)"""
     values: dict[str, Any] = {"user_id": user_id, "search": search, "limit": limit, "offset": offset}
-    rows = await connection.execute(
-        text(f"{_SELECT}{where} group by n.user_id, n.id order by {_ORDER[sort]}, n.id limit :limit offset :offset"),
-        values,
-    )
-    total = await connection.scalar(text(f"select count(*) from notebooks n where n.user_id = :user_id{where}"), values)
-    return NotebookList(
-        items=tuple(Notebook(**row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset
-    )
+    found, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, n.id", values)
+    items = await _with_sizes(connection, user_id, found)
+    return NotebookList(items=items, total=total, limit=limit, offset=offset)
 
 
 async def update(
@@ -104,11 +103,8 @@ async def require(connection: AsyncConnection, user_id: str, notebook_ids: tuple
     """Raise :class:`NotFound` unless all these notebooks exist for this tenant."""
     if not notebook_ids:
         return
-    rows = await connection.execute(
-        text("select id from notebooks where user_id = :user_id and id = any(:ids)"),
-        {"user_id": user_id, "ids": list(notebook_ids)},
-    )
-    found = set(rows.scalars())
+    known = "select id from notebooks where user_id = %(user_id)s and id = any(%(ids)s)"
+    found = {row[0] for row in await rows(connection, known, {"user_id": user_id, "ids": list(notebook_ids)})}
     for notebook_id in notebook_ids:
         if notebook_id not in found:
             raise missing(notebook_id)

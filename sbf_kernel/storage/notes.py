@@ -11,14 +11,14 @@ from sqlalchemy import text
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Note, NoteList, Principal
 from sbf_kernel.storage.answers import owner
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from sbf_kernel.records import Answer
 
-_SELECT = """select id, notebook_id, title, text, answer_id, citations, created_at, updated_at from notes
-where user_id = :user_id and author = :author"""
+_COLUMNS = "id, notebook_id, title, text, answer_id, citations, created_at, updated_at"
 _ORDER = {"updated": "updated_at desc", "created": "created_at desc", "title": "lower(title)"}
 
 
@@ -58,7 +58,10 @@ async def get(connection: AsyncConnection, principal: Principal, note_id: UUID) 
     NotFound
         Unknown, or somebody else's.
     """
-    found = await connection.execute(text(_SELECT + " and id = :id"), {**owner(principal), "id": note_id})
+    found = await connection.execute(
+        text(f"select {_COLUMNS} from notes where user_id = :user_id and author = :author and id = :id"),
+        {**owner(principal), "id": note_id},
+    )
     row = found.mappings().first()
     if row is None:
         raise missing(note_id)
@@ -76,9 +79,10 @@ async def find(
     offset: int,
 ) -> NoteList:
     """Return a page of notes whose title or text contains ``search``, without regard to case."""
-    where = " and notebook_id = :notebook_id" if notebook_id else ""
+    listed = "notes where user_id = %(user_id)s and author = %(author)s"
+    listed += " and notebook_id = %(notebook_id)s" if notebook_id else ""
     if search:
-        where += " and (strpos(lower(title), lower(:search)) > 0 or strpos(lower(text), lower(:search)) > 0)"
+        listed += " and (strpos(lower(title), lower(%(search)s)) > 0 or strpos(lower(text), lower(%(search)s)) > 0)"
     values: dict[str, Any] = {
         **owner(principal),
         "notebook_id": notebook_id,
@@ -86,13 +90,8 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows = await connection.execute(
-        text(f"{_SELECT}{where} order by {_ORDER[sort]}, id limit :limit offset :offset"), values
-    )
-    total = await connection.scalar(
-        text(f"select count(*) from notes where user_id = :user_id and author = :author{where}"), values
-    )
-    return NoteList(items=tuple(Note(**row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset)
+    rows, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, id", values)
+    return NoteList(items=tuple(Note(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
 async def update(

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from pgvector import HalfVector, SparseVector
+from pgvector import SparseVector
+from pydantic_core import to_json
 
 from sbf_kernel.operations import Scope
 from sbf_kernel.records import Location
 from sbf_kernel.storage import notebooks
 from sbf_kernel.storage.database import EF_SEARCH
+from sbf_kernel.storage.statements import rows
 from sbf_kernel.storage.versions import TERM_DIMENSIONS
 
 if TYPE_CHECKING:
-    import psycopg
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from sbf_kernel.models import Vector
@@ -100,7 +101,7 @@ async def resolve_scope(connection: AsyncConnection, user_id: str, scope: Scope)
     else:  # of everything, what is outside is less to name
         inside = linked if scope.notebook_ids else f"s.chunk_count > 0 and not {linked}"
     ids = "null::uuid[]" if scope.notebook_ids and not conditions else "array_agg(s.id)"
-    ((known, found, chunks, spoken),) = await _rows(connection, _OVERVIEW.format(ids=ids, inside=inside), values)
+    ((known, found, chunks, spoken),) = await rows(connection, _OVERVIEW.format(ids=ids, inside=inside), values)
     for notebook_id in scope.notebook_ids:
         if notebook_id not in known:
             raise notebooks.missing(notebook_id)
@@ -149,19 +150,19 @@ def _source_conditions(scope: Scope) -> tuple[list[str], dict[str, Any]]:
 
 async def document_frequencies(connection: AsyncConnection, user_id: str, keys: Sequence[int]) -> dict[int, int]:
     """Return in how many chunks each key occurs; absent keys occur nowhere."""
-    rows = await _rows(
+    found = await rows(
         connection,
         "select term, df from term_stats where user_id = %(user_id)s and term = any(%(keys)s) and df > 0",
         {"user_id": user_id, "keys": list(keys)},
     )
-    return dict(rows)
+    return dict(found)
 
 
 async def lexical_exact(
     connection: AsyncConnection, user_id: str, scope: ScopeFilter, query: Mapping[int, float], limit: int
 ) -> list[Candidate]:
     """Score every chunk of the scope by BM25."""
-    rows = await _rows(
+    found = await rows(
         connection,
         f"""
         select chunk_id, source_id, score, language from (
@@ -170,7 +171,7 @@ async def lexical_exact(
         where score > 0 order by score desc, chunk_id limit %(limit)s""",
         {"user_id": user_id, "query": _sparse(query), "limit": limit, **scope.values()},
     )
-    return [Candidate(*row) for row in rows]
+    return [Candidate(*row) for row in found]
 
 
 async def lexical_candidates(
@@ -183,7 +184,7 @@ async def lexical_candidates(
 ) -> list[Candidate]:
     """Score the chunks that hold any of ``keys`` or all of one of ``pairs`` (three at most)."""
     padded = [list(pair) for pair in pairs] + [None] * (3 - len(pairs))
-    rows = await _rows(
+    found = await rows(
         connection,
         """
         select * from lexical_candidates(cast(%(query)s as sparsevec), cast(%(keys)s as int[]), cast(%(pair1)s as int[]), cast(%(pair2)s as int[]),
@@ -198,23 +199,23 @@ async def lexical_candidates(
             **scope.values(),
         },
     )
-    return [Candidate(*row) for row in rows]
+    return [Candidate(*row) for row in found]
 
 
 async def dense_exact(
     connection: AsyncConnection, user_id: str, scope: ScopeFilter, model: str, query: Vector, limit: int
 ) -> list[Candidate]:
     """Compare the query with every chunk of the scope. ``+ 0`` keeps the planner from the approximate index."""
-    rows = await _rows(
+    found = await rows(
         connection,
         f"""
         select chunk_id, source_id, 1 - distance as score from (
           select e.chunk_id, e.source_id, e.embedding <=> cast(%(query)s as halfvec) as distance from embeddings e
           where e.user_id = %(user_id)s and e.model = %(model)s and {scope.where("e")}) scored
         order by distance + 0, chunk_id limit %(limit)s""",
-        {"user_id": user_id, "model": model, "query": HalfVector(query).to_text(), "limit": limit, **scope.values()},
+        {"user_id": user_id, "model": model, "query": _vector(query), "limit": limit, **scope.values()},
     )
-    return [Candidate(*row) for row in rows]
+    return [Candidate(*row) for row in found]
 
 
 async def dense_approximate(
@@ -227,8 +228,8 @@ async def dense_approximate(
     """
     dimensions = len(query)
     if limit > EF_SEARCH:  # else the connection's setting will do
-        await _rows(connection, "select set_config('hnsw.ef_search', %(ef)s, true)", {"ef": str(min(1_000, limit))})
-    rows = await _rows(
+        await rows(connection, "select set_config('hnsw.ef_search', %(ef)s, true)", {"ef": str(min(1_000, limit))})
+    found = await rows(
         connection,
         f"""
         with near as materialized (
@@ -236,14 +237,14 @@ async def dense_approximate(
           from embeddings e where e.user_id = %(user_id)s and e.model = %(model)s and {scope.where("e")}
           order by (e.embedding::halfvec({dimensions})) <=> cast(%(query)s as halfvec({dimensions})) limit %(limit)s)
         select chunk_id, source_id, 1 - distance as score from near order by distance, chunk_id""",
-        {"user_id": user_id, "model": model, "query": HalfVector(query).to_text(), "limit": limit, **scope.values()},
+        {"user_id": user_id, "model": model, "query": _vector(query), "limit": limit, **scope.values()},
     )
-    return [Candidate(*row) for row in rows]
+    return [Candidate(*row) for row in found]
 
 
 async def fetch(connection: AsyncConnection, user_id: str, chunk_ids: Sequence[UUID]) -> dict[UUID, Found]:
     """Return what a hit shows, by chunk id."""
-    rows = await _rows(
+    found = await rows(
         connection,
         """
         select c.id as chunk_id, c.source_id, s.name as source, c.version_id, v.number as version, c.start_char, c.end_char,
@@ -253,7 +254,7 @@ async def fetch(connection: AsyncConnection, user_id: str, chunk_ids: Sequence[U
         where c.user_id = %(user_id)s and c.id = any(%(ids)s)""",
         {"user_id": user_id, "ids": list(chunk_ids)},
     )
-    return {row[0]: Found(*row) for row in rows}
+    return {row[0]: Found(*row) for row in found}
 
 
 async def locate(connection: AsyncConnection, user_id: str, spots: Sequence[tuple[UUID, int]]) -> list[Location]:
@@ -264,29 +265,18 @@ async def locate(connection: AsyncConnection, user_id: str, spots: Sequence[tupl
     spots
         Chunk id and offset into the version's text.
     """
-    rows = await _rows(
+    found = await rows(
         connection,
         "select id, place from chunks where user_id = %(user_id)s and id = any(%(ids)s)",
         {"user_id": user_id, "ids": [chunk_id for chunk_id, _ in spots]},
     )
-    places = {row[0]: place_of(row[1]) for row in rows}
+    places = {row[0]: place_of(row[1]) for row in found}
     return [_place_at(places.get(chunk_id, {}), offset) for chunk_id, offset in spots]
 
 
 def _place_at(place: dict[str, Any], offset: int) -> Location:
     passed = [there for start, there in place.get("marks", ()) if start <= offset]
     return Location(**(passed[-1] if passed else place))
-
-
-async def _rows(connection: AsyncConnection, statement: str, values: Mapping[str, Any]) -> list[Any]:
-    """Run a statement on the driver's connection, in the transaction as it stands.
-
-    A search is a handful of short statements: what SQLAlchemy adds to each
-    (0.25 ms of CPU) is as much as the statement itself.
-    """
-    raw: psycopg.AsyncConnection = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
-    cursor = await raw.execute(statement, values)
-    return await cursor.fetchall()
 
 
 def index_name(model: str) -> str:
@@ -340,6 +330,10 @@ async def analyze(database: Database) -> None:
     for table in ("lexical", "embeddings", "chunks", "sources", "notebook_sources", "term_stats"):
         await database.owner_execute(f"analyze sbf.{table}")
     await database.owner_execute("select gin_clean_pending_list('sbf.lexical_keys')")
+
+
+def _vector(values: Vector) -> str:
+    return to_json(values.tolist()).decode()  # a tenth of the time pgvector's own text takes
 
 
 def _sparse(weights: Mapping[int, float]) -> str:

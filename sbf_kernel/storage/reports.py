@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Report, ReportList
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -59,17 +60,12 @@ async def find(
     connection: AsyncConnection, user_id: str, *, notebook_id: UUID | None, search: str, limit: int, offset: int
 ) -> ReportList:
     """Return a page of reports without their HTML, newest first."""
-    where = "user_id = :user_id"
-    where += " and notebook_id = :notebook_id" if notebook_id else ""
-    where += " and strpos(lower(template), lower(:search)) > 0" if search else ""
+    listed = "reports where user_id = %(user_id)s"
+    listed += " and notebook_id = %(notebook_id)s" if notebook_id else ""
+    listed += " and strpos(lower(template), lower(%(search)s)) > 0" if search else ""
     values = {"user_id": user_id, "notebook_id": notebook_id, "search": search, "limit": limit, "offset": offset}
-    rows = await connection.execute(
-        text(f"select {_COLUMNS} from reports where {where} order by created_at desc, id limit :limit offset :offset"),
-        values,
-    )
-    total = await connection.scalar(text(f"select count(*) from reports where {where}"), values)
-    items = tuple(Report(**row) for row in rows.mappings())
-    return ReportList(items=items, total=total or 0, limit=limit, offset=offset)
+    rows, total = await page(connection, _COLUMNS, listed, "created_at desc, id", values)
+    return ReportList(items=tuple(Report(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
 async def set_outcome(

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Guest, Member, MemberList, Notebook, NotebookList, Principal
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -78,19 +79,12 @@ async def members(
     connection: AsyncConnection, user_id: str, notebook_id: UUID, *, search: str, limit: int, offset: int
 ) -> MemberList:
     """Return a page of those who may use a notebook, by name."""
-    where = "user_id = :user_id and notebook_id = :notebook_id" + (
-        " and strpos(lower(member_name), lower(:search)) > 0" if search else ""
-    )
+    listed = "shares where user_id = %(user_id)s and notebook_id = %(notebook_id)s"
+    listed += " and strpos(lower(member_name), lower(%(search)s)) > 0" if search else ""
     values = {"user_id": user_id, "notebook_id": notebook_id, "search": search, "limit": limit, "offset": offset}
-    rows = await connection.execute(
-        text(f"""select member_name as name, role, created_at from shares where {where}
-                 order by member_name, member_id limit :limit offset :offset"""),
-        values,
-    )
-    total = await connection.scalar(text(f"select count(*) from shares where {where}"), values)
-    return MemberList(
-        items=tuple(Member(**row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset
-    )
+    columns = "member_name as name, role, created_at"
+    rows, total = await page(connection, columns, listed, "member_name, member_id", values)
+    return MemberList(items=tuple(Member(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
 async def unshare(connection: AsyncConnection, user_id: str, notebook_id: UUID, name: str) -> None:
@@ -115,20 +109,13 @@ async def find(connection: AsyncConnection, *, search: str, sort: str, limit: in
     The tenant is the transaction's: row-level security hides what belongs to
     others, so this comes from a function that binds the member itself.
     """
-    where = (
-        " where strpos(lower(n.name), lower(:search)) > 0 or strpos(lower(n.description), lower(:search)) > 0"
-        if search
-        else ""
-    )
+    listed = "shared_notebooks() n"
+    if search:
+        listed += """ where strpos(lower(n.name), lower(%(search)s)) > 0
+            or strpos(lower(n.description), lower(%(search)s)) > 0"""
     values: dict[str, Any] = {"search": search, "limit": limit, "offset": offset}
-    rows = await connection.execute(
-        text(f"select * from shared_notebooks() n{where} order by {_ORDER[sort]}, n.id limit :limit offset :offset"),
-        values,
-    )
-    total = await connection.scalar(text(f"select count(*) from shared_notebooks() n{where}"), values)
-    return NotebookList(
-        items=tuple(Notebook(**row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset
-    )
+    rows, total = await page(connection, "n.*", listed, f"{_ORDER[sort]}, n.id", values)
+    return NotebookList(items=tuple(Notebook(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
 async def as_seen_by(connection: AsyncConnection, principal: Principal, notebook: Notebook) -> Notebook:

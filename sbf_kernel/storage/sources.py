@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from sbf_kernel.errors import NotFound
 from sbf_kernel.records import Source, SourceList, SourceText
+from sbf_kernel.storage.statements import page
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -243,25 +244,19 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    conditions = ["s.user_id = :user_id"]
+    listed = "sources s where s.user_id = %(user_id)s"
     if notebook_id or removed:
-        conditions.append(f"""exists (select from notebook_sources l where l.user_id = s.user_id and l.source_id = s.id
-            {"and l.notebook_id = :notebook_id" if notebook_id else ""} and l.removed_at is {"not null" if removed else "null"})""")
-    if status:
-        conditions.append("s.status = :status")
-    if tag:
-        conditions.append(":tag = any(s.tags)")
+        listed += f""" and exists (select from notebook_sources l where l.user_id = s.user_id and l.source_id = s.id
+            {"and l.notebook_id = %(notebook_id)s" if notebook_id else ""}
+            and l.removed_at is {"not null" if removed else "null"})"""
+    listed += " and s.status = %(status)s" if status else ""
+    listed += " and %(tag)s = any(s.tags)" if tag else ""
     if search:
-        conditions.append("(strpos(lower(s.name), lower(:search)) > 0 or strpos(lower(s.origin), lower(:search)) > 0)")
-    where = " and ".join(conditions)
-    rows = await connection.execute(
-        text(f"select {COLUMNS} from sources s where {where} order by {_ORDER[sort]} limit :limit offset :offset"),
-        values,
-    )
-    total = await connection.scalar(text(f"select count(*) from sources s where {where}"), values)
-    return SourceList(
-        items=tuple(_source(row) for row in rows.mappings()), total=total or 0, limit=limit, offset=offset
-    )
+        listed += (
+            " and (strpos(lower(s.name), lower(%(search)s)) > 0 or strpos(lower(s.origin), lower(%(search)s)) > 0)"
+        )
+    rows, total = await page(connection, COLUMNS, listed, _ORDER[sort], values)
+    return SourceList(items=tuple(map(_source, rows)), total=total, limit=limit, offset=offset)
 
 
 async def update(

@@ -55,6 +55,8 @@ WARM = 5
 PER_SOURCE = 50
 CENTRES = 200
 """Real embeddings that the chunks' vectors scatter around."""
+SMALL = 20
+"""Sources of the smaller notebook: about as many as a researcher reads for one question."""
 BARE, EMBEDDED, KNOWN = "bare route", "hybrid search", "hybrid search, vector known"
 GOALS = {"list": 3.0, "cached search": 2.0, KNOWN: 10.0}
 """CPU milliseconds of all parts together."""
@@ -81,11 +83,11 @@ class Kind:
 NEW_NOTEBOOK = Kind("POST", lambda _: "/notebooks", lambda _: {"name": f"n{uuid4()}"})
 
 
-def kinds(questions: Sequence[str]) -> dict[str, Kind]:
+def kinds(questions: Sequence[str], notebook_id: str) -> dict[str, Kind]:
     """Return what is sent, with the next question for each number."""
 
-    def search(text: str, limit: int = 10) -> dict[str, Any]:
-        return {"query": text, "limit": limit}
+    def search(text: str, limit: int = 10, **scope: Any) -> dict[str, Any]:
+        return {"query": text, "limit": limit, **scope}
 
     return {
         BARE: Kind("GET", lambda _: "/bare"),
@@ -95,6 +97,9 @@ def kinds(questions: Sequence[str]) -> dict[str, Kind]:
         "cached search": Kind("POST", lambda _: "/search", lambda _: search(questions[-1]), cached=True),
         EMBEDDED: Kind("POST", lambda _: "/search", lambda n: search(questions[n]), cached=False),
         KNOWN: Kind("POST", lambda _: "/search", lambda n: search(questions[n], 11), cached=False),
+        f"{KNOWN}, in {SMALL * PER_SOURCE:,} chunks": Kind(
+            "POST", lambda _: "/search", lambda n: search(questions[n], notebook_ids=[notebook_id]), cached=False
+        ),
     }
 
 
@@ -170,11 +175,13 @@ async def send(session: aiohttp.ClientSession, url: str, kind: Kind, numbers: ra
     await asyncio.gather(*(some() for _ in range(AT_ONCE)))
 
 
-async def requests(target: Live, runtime: Runtime, meter: Meter, bare: Bare, rounds: int) -> dict[str, Any]:
+async def requests(
+    target: Live, runtime: Runtime, meter: Meter, bare: Bare, rounds: int, notebook_id: str
+) -> dict[str, Any]:
     """Send all blocks and return what each kind of request costs."""
     assert runtime.embedder is not None
     questions = list(dict.fromkeys(Prose(seed=99).queries((rounds + 1) * BLOCK)))
-    asked, embedding = kinds(questions), list[float]()
+    asked, embedding = kinds(questions, notebook_id), list[float]()
     first = len(questions) - 1 - WARM
     async with aiohttp.ClientSession(headers=target.headers) as session:
         for number in range(rounds):
@@ -213,8 +220,11 @@ def _mean(kind: Kind) -> dict[str, float]:
     return parts | {"total": round(sum(parts.values()), 3)}
 
 
-async def collection(target: Live, runtime: Runtime, chunks: int) -> int:
-    """Give the user of ``target`` notebooks, and sources of so many chunks; returns how many are searched."""
+async def collection(target: Live, runtime: Runtime, chunks: int) -> tuple[int, str]:
+    """Give the user of ``target`` notebooks, and sources of so many chunks.
+
+    Returns how many are searched, and the id of the smaller notebook.
+    """
     assert runtime.embedder is not None
     async with aiohttp.ClientSession(headers=target.headers) as session:
         for _ in range(NOTEBOOKS):
@@ -224,22 +234,23 @@ async def collection(target: Live, runtime: Runtime, chunks: int) -> int:
         passages = [prose.text(prose.topic()) for _ in range(CENTRES)]
         around = Around(np.stack(await runtime.embedder.embed_passages(passages)))
         content = made([PER_SOURCE] * -(-chunks // PER_SOURCE), runtime.embedder.id, around, prose, filled)
-        await fill(runtime, principal, content, {streams.FILLED: range(chunks)}, filled)
+        await fill(runtime, principal, content, {streams.FILLED: range(chunks), "a few": range(SMALL)}, filled)
         await tend_indexes(runtime)
         status, _, found = await ask(session, target.url, Kind("POST", lambda _: "/search", lambda _: {"query": "a"}))
         assert status == 200, found
-        return int(json.loads(found)["searched_chunks"])
+        return int(json.loads(found)["searched_chunks"]), str(filled.notebooks["a few"])
 
 
 async def run(target: Live, redis: ValkeyServer, options: argparse.Namespace, words: int) -> dict[str, Any]:
     """Measure all and return the figures."""
     runtime = await Runtime.open(Settings(home=target.home))
     try:
-        figures: dict[str, Any] = {"chunks": await collection(target, runtime, options.chunks)}
+        count, small = await collection(target, runtime, options.chunks)
+        figures: dict[str, Any] = {"chunks": count}
         print(f"{figures['chunks']:,} chunks stored", flush=True)
         with bare_route() as bare:
             meter = Meter(target, redis, bare)
-            figures |= await requests(target, runtime, meter, bare, options.rounds)
+            figures |= await requests(target, runtime, meter, bare, options.rounds, small)
     finally:
         await runtime.close()
     print(measuring.table([(name, *cost.values()) for name, cost in figures["cpu_ms"].items()], HEADER), flush=True)

@@ -33,6 +33,7 @@ _MARKS = "".join(
     c for c in map(chr, (*range(0x300, 0xE00), *range(0xE80, 0x2000))) if unicodedata.category(c) in ("Mn", "Mc")
 )
 _WORD = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+(?:[{_MARKS}]+[^\W_{_UNSPACED}]*)*")
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]+")  # the same in half the time
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 
 STEMMERS = {
@@ -113,6 +114,10 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).lower().replace("i\u0307", "i")
 
 
+def _word_in(text: str) -> re.Pattern[str]:
+    return _ASCII_WORD if text.isascii() else _WORD
+
+
 def terms(text: str, language: str) -> Iterator[str]:
     """Yield the index terms of ``text`` in order, with repetitions.
 
@@ -135,7 +140,7 @@ def spans(text: str, language: str, words: Container[str] | None = None) -> Iter
     words
         Only words among these, as they stand in the text; None for all.
     """
-    for match in _WORD.finditer(text):
+    for match in _word_in(text).finditer(text):
         word = match.group()
         if words is None or word in words:
             offset = match.start()
@@ -145,7 +150,7 @@ def spans(text: str, language: str, words: Container[str] | None = None) -> Iter
 
 def words_with(text: str, language: str, wanted: Set[int]) -> set[str]:
     """Return the words of ``text``, as they stand, that have an index term whose id is ``wanted``."""
-    return {word for word in set(_WORD.findall(text)) if not wanted.isdisjoint(_ids(word, language))}
+    return {word for word in set(_word_in(text).findall(text)) if not wanted.isdisjoint(_ids(word, language))}
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -165,7 +170,7 @@ def _pieces(word: str, language: str) -> tuple[tuple[int, int, str], ...]:
 
 def _spans(folded: str, language: str) -> Iterator[tuple[int, int, str]]:
     stop = _stop_words(language)
-    for match in _WORD.finditer(folded):
+    for match in _word_in(folded).finditer(folded):
         for start, end, term in _split(match.group(), stop, language):
             yield match.start() + start, match.start() + end, term
 

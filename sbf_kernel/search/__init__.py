@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from sbf_kernel.errors import ModelUnavailable
 from sbf_kernel.models import sparse
@@ -82,7 +81,7 @@ async def _embedding(runtime: Runtime, op: Search) -> AsyncIterator[asyncio.Task
 
 
 def _hits(
-    rows: Mapping[UUID, ranking.Found], op: Search, ranked: list[Ranked], scope: ranking.ScopeFilter
+    rows: Mapping[str, ranking.Found], op: Search, ranked: list[Ranked], scope: ranking.ScopeFilter
 ) -> tuple[Hit, ...]:
     wanted = frozenset(sparse.encode_query(op.query, lexical.languages_of(scope)))
     found = [

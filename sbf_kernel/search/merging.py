@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from uuid import UUID
 
 from sbf_kernel.operations import Search
 from sbf_kernel.search import fusion
@@ -18,7 +17,7 @@ LANGUAGE_DEPTH = 10
 class Ranked:
     """A chunk of the result and how each arm saw it."""
 
-    chunk_id: UUID
+    chunk_id: str
     score: float
     dense_rank: int | None
     dense_score: float | None
@@ -43,7 +42,7 @@ def merge(op: Search, lexical: list[Candidate], dense: list[Candidate], known: f
     else:
         scores = _scores(words or meanings)
 
-    def order(key: int) -> tuple[float, float, float, int]:
+    def order(key: str) -> tuple[float, float, float, str]:
         """Ties go to the nearer meaning, then to more words, then to a fixed order."""
         near = meanings[key][1].score if key in meanings else -2.0
         wordy = words[key][1].score if key in words else 0.0
@@ -52,18 +51,15 @@ def merge(op: Search, lexical: list[Candidate], dense: list[Candidate], known: f
     return [_merged(scores[key], words.get(key), meanings.get(key)) for key in sorted(scores, key=order)[: op.limit]]
 
 
-def _ranked(candidates: Iterable[Candidate], *, per_source: bool) -> dict[int, tuple[int, Candidate]]:
-    """Return the candidates with their ranks; per source, only the best chunk of each counts.
-
-    Keys are ids as numbers: a UUID is hashed in Python, which took half the time of a fusion.
-    """
-    kept: dict[int, Candidate] = {}
+def _ranked(candidates: Iterable[Candidate], *, per_source: bool) -> dict[str, tuple[int, Candidate]]:
+    """Return the candidates with their ranks; per source, only the best chunk of each counts."""
+    kept: dict[str, Candidate] = {}
     for candidate in candidates:
-        kept.setdefault(candidate.source_id.int if per_source else candidate.chunk_id.int, candidate)
+        kept.setdefault(candidate.source_id if per_source else candidate.chunk_id, candidate)
     return {key: (rank, kept[key]) for rank, key in enumerate(list(kept)[: fusion.DEPTH], start=1)}
 
 
-def _scores(ranked: dict[int, tuple[int, Candidate]]) -> dict[int, float]:
+def _scores(ranked: dict[str, tuple[int, Candidate]]) -> dict[str, float]:
     return {key: candidate.score for key, (_, candidate) in ranked.items()}
 
 

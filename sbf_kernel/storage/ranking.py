@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Candidate(NamedTuple):
-    """A chunk that one arm found."""
+    """A chunk that one arm found. Ids as text: most are sorted out again, and making a UUID of each takes its time."""
 
-    chunk_id: UUID
-    source_id: UUID
+    chunk_id: str
+    source_id: str
     score: float
     language: str = ""
     """Known to the lexical arm only."""
@@ -165,7 +165,7 @@ async def lexical_exact(
     found = await rows(
         connection,
         f"""
-        select chunk_id, source_id, score, language from (
+        select chunk_id::text, source_id::text, score, language from (
           select l.chunk_id, l.source_id, l.language, -(l.terms <#> cast(%(query)s as sparsevec)) as score
           from lexical l where l.user_id = %(user_id)s and {scope.where("l")}) scored
         where score > 0 order by score desc, chunk_id limit %(limit)s""",
@@ -187,7 +187,7 @@ async def lexical_candidates(
     found = await rows(
         connection,
         """
-        select * from lexical_candidates(cast(%(query)s as sparsevec), cast(%(keys)s as int[]), cast(%(pair1)s as int[]), cast(%(pair2)s as int[]),
+        select chunk_id::text, source_id::text, score, language from lexical_candidates(cast(%(query)s as sparsevec), cast(%(keys)s as int[]), cast(%(pair1)s as int[]), cast(%(pair2)s as int[]),
           cast(%(pair3)s as int[]), cast(%(in_notebooks)s as uuid[]), cast(%(in_sources)s as uuid[]), cast(%(not_sources)s as uuid[]), %(limit)s)""",
         {
             "query": _sparse(query),
@@ -209,7 +209,7 @@ async def dense_exact(
     found = await rows(
         connection,
         f"""
-        select chunk_id, source_id, 1 - distance as score from (
+        select chunk_id::text, source_id::text, 1 - distance as score from (
           select e.chunk_id, e.source_id, e.embedding <=> cast(%(query)s as halfvec) as distance from embeddings e
           where e.user_id = %(user_id)s and e.model = %(model)s and {scope.where("e")}) scored
         order by distance + 0, chunk_id limit %(limit)s""",
@@ -236,13 +236,13 @@ async def dense_approximate(
           select e.chunk_id, e.source_id, (e.embedding::halfvec({dimensions})) <=> cast(%(query)s as halfvec({dimensions})) as distance
           from embeddings e where e.user_id = %(user_id)s and e.model = %(model)s and {scope.where("e")}
           order by (e.embedding::halfvec({dimensions})) <=> cast(%(query)s as halfvec({dimensions})) limit %(limit)s)
-        select chunk_id, source_id, 1 - distance as score from near order by distance, chunk_id""",
+        select chunk_id::text, source_id::text, 1 - distance as score from near order by distance, chunk_id""",
         {"user_id": user_id, "model": model, "query": _vector(query), "limit": limit, **scope.values()},
     )
     return [Candidate(*row) for row in found]
 
 
-async def fetch(connection: AsyncConnection, user_id: str, chunk_ids: Sequence[UUID]) -> dict[UUID, Found]:
+async def fetch(connection: AsyncConnection, user_id: str, chunk_ids: Sequence[str]) -> dict[str, Found]:
     """Return what a hit shows, by chunk id."""
     found = await rows(
         connection,
@@ -251,10 +251,10 @@ async def fetch(connection: AsyncConnection, user_id: str, chunk_ids: Sequence[U
                c.text, c.place, s.language
         from chunks c join sources s on s.user_id = c.user_id and s.id = c.source_id
         join source_versions v on v.user_id = c.user_id and v.id = c.version_id
-        where c.user_id = %(user_id)s and c.id = any(%(ids)s)""",
+        where c.user_id = %(user_id)s and c.id = any(cast(%(ids)s as uuid[]))""",
         {"user_id": user_id, "ids": list(chunk_ids)},
     )
-    return {row[0]: Found(*row) for row in found}
+    return {str(row[0]): Found(*row) for row in found}
 
 
 async def locate(connection: AsyncConnection, user_id: str, spots: Sequence[tuple[UUID, int]]) -> list[Location]:

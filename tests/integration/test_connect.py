@@ -123,9 +123,8 @@ async def test_it_works_inside_a_running_event_loop(place: Path) -> None:
 
 
 def test_an_unknown_embedder_is_refused_and_nothing_keeps_running(place: Path) -> None:
+    before = set(threading.enumerate())
     with pytest.raises((ModelUnavailable, sbf.errors.InvalidInput)):
         sbf.connect(home=place, embedder="builtin:no-such-model")
     assert not pg_locks.is_held(pg_place.locate(place).run / "server.lock")
-    assert not [
-        thread for thread in threading.enumerate() if thread.name == "sbf" and thread is not threading.current_thread()
-    ][1:]
+    assert not [thread for thread in threading.enumerate() if thread.name == "sbf" and thread not in before]

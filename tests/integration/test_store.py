@@ -319,3 +319,29 @@ def test_a_killed_server_costs_an_error_and_work_goes_on_by_itself(
     assert [hit.text for hit in notebook.search("snow", arm="lexical")] == ["Text number 2 is about granite and snow."]
     assert len(notebook.search("granite", arm="lexical")) == 2
     assert notebook.add_text("Basalt after the storm.", "after").status == "ready"
+
+
+def test_a_cancelled_transaction_gives_its_connection_back(
+    runtime: Runtime, principal: Principal, loop: LoopThread
+) -> None:
+    async def use() -> None:
+        async with runtime.db.transaction(principal) as connection:
+            await connection.exec_driver_sql("select 1")
+
+    async def cancelled_after(ticks: int) -> None:
+        task = asyncio.create_task(use())
+        for tick in range(ticks):
+            await asyncio.sleep(0.0002 * (tick % 2))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def many() -> int:
+        for ticks in list(range(40)) * 5:
+            await cancelled_after(ticks)
+        for _ in range(200):
+            if not runtime.db.engine.pool.checkedout():  # type: ignore[attr-defined]
+                break
+            await asyncio.sleep(0.01)
+        return int(runtime.db.engine.pool.checkedout())  # type: ignore[attr-defined]
+
+    assert loop.run(many()) == 0

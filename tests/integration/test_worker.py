@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sbf_kernel.workspace import NotebookHandle
 
 SCRIPT = Path(__file__).with_name("worker_process.py")
-LEASE_SECONDS = 4.0
+LEASE_SECONDS = 8.0
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 

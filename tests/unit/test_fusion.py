@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -101,8 +101,8 @@ def test_meaning_counts_less_where_the_embedder_does_not_know_the_language(
     assert fusion.dense_weight(languages, None if known is None else frozenset(known)) == pytest.approx(weight)
 
 
-def candidates(*rows: tuple[int, float], source: UUID | None = None) -> list[Candidate]:
-    return [Candidate(UUID(int=number), source or UUID(int=number % 3), score, "en") for number, score in rows]
+def candidates(*rows: tuple[int, float], source: str | None = None) -> list[Candidate]:
+    return [Candidate(f"{number:032x}", source or f"{number % 3:032x}", score, "en") for number, score in rows]
 
 
 def op(**fields: Any) -> Search:
@@ -111,7 +111,7 @@ def op(**fields: Any) -> Search:
 
 def test_ranks_and_scores_of_both_arms_are_kept() -> None:
     first, second, third = merge(op(), candidates((1, 5.0), (2, 4.0), (3, 3.0)), candidates((2, 0.9), (1, 0.8)), None)
-    assert [r.chunk_id.int for r in (first, second, third)] == [2, 1, 3]
+    assert [int(r.chunk_id, 16) for r in (first, second, third)] == [2, 1, 3]
     assert (first.lexical_rank, first.lexical_score, first.dense_rank, first.dense_score) == (2, 4.0, 1, 0.9)
     assert (third.lexical_rank, third.dense_rank, third.dense_score) == (3, None, None)
 
@@ -141,14 +141,14 @@ def test_equal_scores_are_decided_by_meaning_then_words_then_id() -> None:
     dense = candidates((5, 0.9), (4, 0.5))
     lexical = candidates((7, 2.0), (6, 2.0))
     merged = merge(op(), lexical, dense, None)
-    assert [r.chunk_id.int for r in merged] == [5, 6, 7, 4]
+    assert [int(r.chunk_id, 16) for r in merged] == [5, 6, 7, 4]
 
 
 def test_per_source_keeps_each_source_by_its_best_chunk() -> None:
-    source, other = uuid4(), uuid4()
+    source, other = str(uuid4()), str(uuid4())
     lexical = [*candidates((1, 9.0), (2, 8.0), source=source), *candidates((3, 1.0), source=other)]
     merged = merge(op(arm="lexical", per_source=True), lexical, [], None)
-    assert [(r.chunk_id.int, r.lexical_rank) for r in merged] == [(1, 1), (3, 2)]
+    assert [(int(r.chunk_id, 16), r.lexical_rank) for r in merged] == [(1, 1), (3, 2)]
 
 
 def test_only_so_many_candidates_per_arm_take_part() -> None:

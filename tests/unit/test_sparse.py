@@ -36,6 +36,12 @@ def test_a_term_id_fits_pgvector_with_room_for_a_second_key(term: str) -> None:
     assert 0 <= sparse.term_id(term) < 1 << 29
 
 
+@given(st.text(st.characters(codec="ascii"), max_size=60), LANGUAGE)
+def test_the_shortcut_for_ascii_finds_the_same_words(text: str, language: str) -> None:
+    after_a_foreign_word = [term for _, _, term in sparse.spans(f"ж {text}", language)][1:]
+    assert [term for _, _, term in sparse.spans(text, language)] == after_a_foreign_word
+
+
 @pytest.mark.parametrize(
     ("text", "language", "terms"),
     [

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID, uuid4
 
 from sbf_kernel.errors import NotFound, StoreBusy, StoreUnavailable
 from sbf_kernel.records import Principal
 from sbf_kernel.settings import Settings
+from sbf_kernel.storage.work_locks import WorkLocks
 
 if TYPE_CHECKING:
     import psycopg
@@ -338,79 +337,6 @@ async def _acting(connection: AsyncConnection, inner: list[str], outer: list[str
     finally:
         if raw.info.transaction_status == TransactionStatus.INTRANS:  # else it will be rolled back anyway
             await raw.execute(_AS, outer)
-
-
-class WorkLocks:
-    """Locks that say who works on what, held by one connection of this process.
-
-    They end with the connection, hence with the process: a killed worker needs
-    no heartbeat to be noticed.
-    """
-
-    def __init__(self, conninfo: str) -> None:
-        self.conninfo = conninfo
-        self._connection: psycopg.AsyncConnection | None = None
-        self._turn = asyncio.Lock()
-        self._held: set[UUID] = set()
-        self.holder = lock_number(uuid4())
-        """A lock that this process has as long as it has any: by it others see whether the process lives."""
-
-    @asynccontextmanager
-    async def hold(self, name: UUID) -> AsyncIterator[bool]:
-        """Hold the database-wide lock ``name`` inside the block; yields whether it was free.
-
-        Raises
-        ------
-        StoreUnavailable
-            No connection.
-        """
-        free = name not in self._held and await self._try(name)
-        if free:
-            self._held.add(name)
-        try:
-            yield free
-        finally:
-            if free:
-                self._held.discard(name)
-                await asyncio.shield(self._unlock(name))
-
-    async def _try(self, name: UUID) -> bool:
-        import psycopg
-
-        async with self._turn:
-            try:
-                if self._connection is not None and not self._connection.closed:
-                    with suppress(psycopg.OperationalError):  # it died while nobody used it
-                        return await self._ask(self._connection, "pg_try_advisory_lock", name)
-                self._connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
-                await self._connection.execute("select pg_advisory_lock(%s)", [self.holder])
-                return await self._ask(self._connection, "pg_try_advisory_lock", name)
-            except psycopg.OperationalError as error:
-                raise StoreUnavailable(f"the database connection was lost: {error}", hint="try again") from error
-
-    async def _unlock(self, name: UUID) -> None:
-        import psycopg
-
-        async with self._turn:
-            if self._connection is not None and not self._connection.closed:
-                with suppress(psycopg.OperationalError):  # a lost connection has let go already
-                    await self._ask(self._connection, "pg_advisory_unlock", name)
-
-    @staticmethod
-    async def _ask(connection: psycopg.AsyncConnection, function: str, name: UUID) -> bool:
-        cursor = await connection.execute(f"select {function}(%s)", [lock_number(name)])
-        row = await cursor.fetchone()
-        return bool(row and row[0])
-
-    async def close(self) -> None:
-        """Let go of everything."""
-        if self._connection is not None:
-            await self._connection.close()
-
-
-def lock_number(name: UUID) -> int:
-    """Return the signed 64-bit number PostgreSQL's advisory locks take."""
-    return int.from_bytes(hashlib.blake2b(name.bytes, digest_size=8).digest(), "big", signed=True)
 
 
 def _prepare(settings: Settings) -> tuple[str, EmbeddedServer | None]:

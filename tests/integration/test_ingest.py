@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -18,7 +20,7 @@ from sbf_kernel.models import sparse
 from sbf_kernel.readers import read
 from sbf_kernel.readers.fetch import Fetched
 from sbf_kernel.storage.blobs import Blobs
-from sbf_kernel.storage.database import WorkLocks
+from sbf_kernel.storage.work_locks import WorkLocks
 from tests.conftest import until
 
 if TYPE_CHECKING:
@@ -252,6 +254,24 @@ def test_work_that_another_process_holds_is_left_to_it_and_taken_over_when_it_en
     loop.run(elsewhere.close())  # as when that process dies
     *_, last = workspace.stream(op.WatchSources(source_ids=(source.id,)))
     assert (last.status, last.version, len(embedder.passages)) == ("ready", 2, 1)
+
+
+def test_of_many_tasks_that_want_a_lock_at_once_one_gets_it(runtime: Runtime, loop: LoopThread) -> None:
+    name, done = uuid4(), asyncio.Event()
+
+    async def want() -> bool:
+        async with runtime.db.locks.hold(name) as free:
+            if free:
+                await done.wait()
+            else:
+                done.set()
+            return free
+
+    async def all_at_once() -> list[bool]:
+        return list(await asyncio.gather(*(want() for _ in range(5))))
+
+    assert sorted(loop.run(all_at_once())) == [False] * 4 + [True]
+    assert loop.run(want()) is True
 
 
 def test_two_runtimes_never_do_the_same_work_twice(

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,11 @@ class Live:
     """A running service."""
 
     url: str
-    token: str
     home: Path
-    process: subprocess.Popen[bytes]
     environment: dict[str, str]
+    command: list[str]
+    token: str = ""
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -49,6 +50,16 @@ class Live:
         pid = int((self.home / "postgres" / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
         server = psutil.Process(pid)
         return [server, *server.children(recursive=True)]
+
+    def start(self) -> None:
+        """Start the process, again after it ended, and wait until it is ready."""
+        with (self.home / "serve.log").open("ab") as log:
+            self.process = subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
+        until = time.monotonic() + READY_SECONDS
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError((self.home / "serve.log").read_text(encoding="utf-8")[-4_000:])
+            time.sleep(0.1)
 
     def ready(self) -> bool:
         """Tell whether it says that it is."""
@@ -81,24 +92,20 @@ class Live:
 @contextlib.contextmanager
 def live(*options: str, **settings: str) -> Iterator[Live]:
     """Start a service; ``settings`` are environment variables without ``SBF_``, in lower case."""
-    with home() as place, contextlib.ExitStack() as stack:
+    with home() as place:
         place.chmod(0o755)
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         given = {f"SBF_{name.upper()}": value for name, value in settings.items()}
         environment = {**os.environ, **UNLIMITED, "SBF_HOME": str(place), **given}
-        log = stack.enter_context((place / "serve.log").open("wb"))
         command = [sys.executable, "-m", "sbf_kernel", "serve", "--port", str(port), *options]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        stack.callback(_end, process)
-        running = Live(f"http://127.0.0.1:{port}", "", place, process, environment)
-        until = time.monotonic() + READY_SECONDS
-        while not running.ready():
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError((place / "serve.log").read_text(encoding="utf-8")[-4_000:])
-            time.sleep(0.1)
-        running.token = running.new_token("ada")
-        yield running
+        running = Live(f"http://127.0.0.1:{port}", place, environment, command)
+        try:
+            running.start()
+            running.token = running.new_token("ada")
+            yield running
+        finally:
+            _end(running.process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     """Hub scopes, as a JSON list, of which a token needs one; none are asked for when empty."""
 
     jobs: Literal["here", "queue"] = "here"
-    """Who brings sources in: this process, or whichever ``sbf worker`` is free."""
+    """Who brings sources in: this process (``sbf serve`` by a worker inside), or whichever ``sbf worker`` is free."""
 
     static: bool = False
     """Deterministic output for reports and checked notebooks: no progress, no streaming display."""

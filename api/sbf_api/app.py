@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 import sbf_kernel
-from sbf_api import documentation, logs, metrics, openapi, problems, routing, tracing, uploads
+from sbf_api import documentation, logs, metrics, openapi, problems, routing, tracing, uploads, working
 from sbf_api.body import BodyLimit
 from sbf_api.cache import CachedEmbedder, ResponseCache
 from sbf_api.headers import ExactCors, SecurityHeaders
@@ -19,6 +19,7 @@ from sbf_api.metrics import Measured
 from sbf_api.service import Service
 from sbf_api.settings import ServiceSettings
 from sbf_api.shared_memory import SharedMemory
+from sbf_kernel.jobs.worker import name_connections
 from sbf_kernel.runtime import Runtime
 from sbf_kernel.storage import jobs
 
@@ -68,10 +69,7 @@ def create_app(settings: ServiceSettings | None = None, runtime: Runtime | None 
 @asynccontextmanager
 async def _life(app: FastAPI, settings: ServiceSettings, given: Runtime | None) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        runtime = given
-        if runtime is None:
-            runtime = await Runtime.open(settings)
-            stack.push_async_callback(runtime.close)
+        runtime = given or await _opened(stack, settings)
         stack.callback(tracing.start(settings))
         shared = SharedMemory(settings)
         stack.push_async_callback(shared.close)
@@ -82,6 +80,18 @@ async def _life(app: FastAPI, settings: ServiceSettings, given: Runtime | None) 
             settings, runtime, Limiter(settings, shared), ResponseCache(shared), Streams(settings.streams_per_user)
         )
         yield
+
+
+async def _opened(stack: AsyncExitStack, settings: ServiceSettings) -> Runtime:
+    """Open what the application needs; unless others work on its queue, it does so itself."""
+    alone = settings.jobs == "here"
+    if alone:
+        name_connections()
+    runtime = await Runtime.open(settings.model_copy(update={"jobs": "queue"}))
+    stack.push_async_callback(runtime.close)
+    if alone:
+        await stack.enter_async_context(working.in_process(runtime))
+    return runtime
 
 
 def _watch(runtime: Runtime, shared: SharedMemory) -> None:

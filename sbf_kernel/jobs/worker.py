@@ -66,12 +66,20 @@ class Worker:
         Jobs at once.
     lease_seconds
         How long it may show no sign of life before others take its jobs.
+    drain_seconds
+        What running jobs get when it is told to stop.
     """
 
     def __init__(
-        self, runtime: Runtime, concurrency: int = CONCURRENCY, *, lease_seconds: float = LEASE_SECONDS
+        self,
+        runtime: Runtime,
+        concurrency: int = CONCURRENCY,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
-        self._runtime, self._concurrency, self._lease_seconds = runtime, concurrency, lease_seconds
+        self._runtime, self._concurrency = runtime, concurrency
+        self._lease_seconds, self._drain_seconds = lease_seconds, drain_seconds
         self._turns = Turns()
         self._held: dict[Lease, asyncio.Task[Any]] = {}
         self._stopping = asyncio.Event()
@@ -124,7 +132,7 @@ class Worker:
             queues=[QUEUE],
             concurrency=self._concurrency,
             fetch_job_polling_interval=POLL_SECONDS,
-            shutdown_graceful_timeout=DRAIN_SECONDS,
+            shutdown_graceful_timeout=self._drain_seconds,
             delete_jobs="always",
             install_signal_handlers=False,
             update_heartbeat_interval=self._lease_seconds / HEARTBEATS,

@@ -30,7 +30,7 @@ async def admit(service: Service, request: Request, kind: type[Operation]) -> Pr
         Over the allowance.
     """
     known = not kind.public or (kind.method == "GET" and "authorization" in request.headers)
-    principal = await _principal(service, request) if known else permissions.ANONYMOUS
+    principal = await identify(service, request) if known else permissions.ANONYMOUS
     permissions.require(principal, kind)
     key = principal.user_id if principal is not permissions.ANONYMOUS else _address(request)
     allowance = await service.limiter.take(kind.rate, key)
@@ -40,7 +40,14 @@ async def admit(service: Service, request: Request, kind: type[Operation]) -> Pr
     return principal
 
 
-async def _principal(service: Service, request: Request) -> Principal:
+async def identify(service: Service, request: Request) -> Principal:
+    """Return whose token the request carries.
+
+    Raises
+    ------
+    NotSignedIn
+        No token, or one that is not good any more.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NotSignedIn("there is no token")

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Body, Path, Query
@@ -205,4 +205,5 @@ async def _stream(service: Service, request: Request, operation: Operation, key:
         records = service.stream(principal, operation, key)
         stack.push_async_callback(records.aclose)
         first = await begin(records)
-        return EventStream(records, first, service.settings.heartbeat_seconds, stack.pop_all().aclose)
+        identify = partial(admission.identify, service, request)
+        return EventStream(records, first, service.settings.heartbeat_seconds, identify, stack.pop_all().aclose)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from sbf_api.problems import known, problem_of
+from sbf_kernel.errors import NotSignedIn, SbfError
 from sbf_kernel.records import Message, MessageDelta
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FIRST_SECONDS = 1.0
 """So long the answer waits for the first record: an error by then is a status, later it is an event."""
+RECHECK_SECONDS = 1.5
+"""Between two looks whether the one who reads still may: with what a credential is believed for, less than 5 s."""
 HEARTBEAT = b": still here\n\n"
 END = b"event: end\ndata: {}\n\n"
 
@@ -68,6 +71,8 @@ class EventStream(Response):
         Its first step, from :func:`begin`.
     heartbeat
         Seconds of silence after which a comment is sent: proxies close silent connections.
+    identify
+        Awaited again and again; once it raises :class:`NotSignedIn`, the stream ends with that.
     release
         Awaited at the end, however it ends.
     """
@@ -77,28 +82,46 @@ class EventStream(Response):
         records: AsyncGenerator[Any],
         first: asyncio.Task[Any],
         heartbeat: float,
+        identify: Callable[[], Awaitable[Any]],
         release: Callable[[], Awaitable[Any]],
     ) -> None:
         super().__init__(
             media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
         del self.headers["content-length"]
-        self._records, self._first, self._heartbeat, self._release = records, first, heartbeat, release
+        self._records, self._first, self._heartbeat = records, first, heartbeat
+        self._identify, self._release = identify, release
         self._context = copy_context()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the records end or the client goes."""
+        """Send until the records end, the client goes, or it may read no more."""
         sending = asyncio.ensure_future(self._send(send))
         gone = asyncio.ensure_future(_disconnected(receive))
+        refused = asyncio.ensure_future(self._refused())
         try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, gone, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if refused.done() and not sending.done():
+                sending.cancel()
+                await asyncio.wait({sending})
+                if sending.cancelled():
+                    await _fail(send, refused.result())
         finally:
-            for task in (sending, gone, self._first):
+            for task in (sending, gone, refused, self._first):
                 task.cancel()
-            await asyncio.gather(sending, gone, self._first, return_exceptions=True)
+            await asyncio.gather(sending, gone, refused, self._first, return_exceptions=True)
             with contextlib.suppress(Exception):  # whatever closing says, nobody is there to hear it
                 await self._records.aclose()
             await self._release()
+
+    async def _refused(self) -> NotSignedIn:
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            try:
+                await self._identify()
+            except NotSignedIn as error:
+                return error
+            except SbfError:
+                continue  # nobody knows at the moment
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -117,13 +140,18 @@ class EventStream(Response):
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the last event
-            problem = problem_of(known(error)).model_dump_json()
-            await _write(send, f"event: error\ndata: {problem}\n\n".encode())
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await _fail(send, error)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _write(send: Send, chunk: bytes) -> None:
     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def _fail(send: Send, error: Exception) -> None:
+    problem = problem_of(known(error)).model_dump_json()
+    await send({"type": "http.response.body", "body": f"event: error\ndata: {problem}\n\n".encode()})
 
 
 async def _disconnected(receive: Receive) -> None:

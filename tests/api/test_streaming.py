@@ -7,11 +7,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 
-from sbf_kernel.errors import ModelError, NotFound, TooManyRequests
+from sbf_kernel.errors import ModelError, NotFound, NotSignedIn, TooManyRequests
 from sbf_kernel.records import Message, MessageDelta
+from sbf_kernel.storage import accounts
 from tests.conftest import until
 from tests.integration.model_server import Provider, begin, event, refuse
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.server import BaseHTTPRequestHandler
 
+    from sbf_kernel.backends.loop import LoopThread
+    from sbf_kernel.records import Principal
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
     from tests.api.conftest import Client
@@ -113,6 +117,24 @@ def test_the_model_is_let_go_when_the_client_goes(library: NotebookHandle, slow:
     assert slow.provider.closed_early.is_set()
     assert time.monotonic() - left < 5
     assert remote.answers.list().total == 0
+
+
+def test_who_is_suspended_reads_no_further(
+    library: NotebookHandle, slow: Slow, runtime: Runtime, loop: LoopThread, principal: Principal
+) -> None:
+    async def suspend() -> None:
+        async with runtime.db.accounts() as connection:
+            await accounts.change(connection, UUID(principal.user_id), status="suspended")
+
+    stream = library.ask_stream(QUESTION, model=MODEL)
+    slow.turn.release()
+    next(stream)
+    loop.run(suspend())
+    began = time.monotonic()
+    with pytest.raises(NotSignedIn):
+        list(stream)
+    assert time.monotonic() - began < 5
+    until(lambda: slow.provider.open == 0, 10)
 
 
 def test_a_message_goes_on_from_where_it_was_lost(library: NotebookHandle, slow: Slow) -> None:

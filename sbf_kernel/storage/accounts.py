@@ -65,11 +65,11 @@ async def find(
     connection: AsyncConnection, *, search: str, status: UserStatus | None, sort: str, limit: int, offset: int
 ) -> UserList:
     """Return a page of users whose name contains ``search``, without regard to case."""
-    listed = "users where true"
-    listed += " and strpos(lower(name), %(search)s) > 0" if search else ""
-    listed += " and status = %(status)s" if status else ""
+    where = "true"
+    where += " and strpos(lower(name), %(search)s) > 0" if search else ""
+    where += " and status = %(status)s" if status else ""
     values: dict[str, Any] = {"search": search.casefold(), "status": status, "limit": limit, "offset": offset}
-    rows, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, id", values)
+    rows, total = await page(connection, _COLUMNS, "users", where, f"{_ORDER[sort]}, id", values)
     return UserList(items=tuple(User(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 

@@ -53,9 +53,9 @@ async def find(
     connection: AsyncConnection, principal: Principal, *, notebook_id: UUID | None, search: str, limit: int, offset: int
 ) -> AnswerList:
     """Return a page of answers, newest first, whose question contains ``search``, without regard to case."""
-    listed = "answers where user_id = %(user_id)s and author = %(author)s"
-    listed += " and notebook_id = %(notebook_id)s" if notebook_id else ""
-    listed += " and strpos(lower(question), lower(%(search)s)) > 0" if search else ""
+    where = "user_id = %(user_id)s and author = %(author)s"
+    where += " and notebook_id = %(notebook_id)s" if notebook_id else ""
+    where += " and strpos(lower(question), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {
         **owner(principal),
         "notebook_id": notebook_id,
@@ -63,7 +63,7 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows, total = await page(connection, "record", listed, "created_at desc, id", values)
+    rows, total = await page(connection, "record", "answers", where, "created_at desc, id", values)
     items = tuple(Answer.model_validate(row["record"]) for row in rows)
     return AnswerList(items=items, total=total, limit=limit, offset=offset)
 

@@ -95,9 +95,9 @@ async def find(
     offset: int,
 ) -> ChatList:
     """Return a page of chats whose title contains ``search``, without regard to case."""
-    listed = "chats c where c.user_id = %(user_id)s and c.author = %(author)s"
-    listed += " and c.notebook_id = %(notebook_id)s" if notebook_id else ""
-    listed += " and strpos(lower(c.title), lower(%(search)s)) > 0" if search else ""
+    where = "c.user_id = %(user_id)s and c.author = %(author)s"
+    where += " and c.notebook_id = %(notebook_id)s" if notebook_id else ""
+    where += " and strpos(lower(c.title), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {
         **owner(principal),
         "notebook_id": notebook_id,
@@ -105,7 +105,7 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, c.id", values)
+    rows, total = await page(connection, _COLUMNS, "chats c", where, f"{_ORDER[sort]}, c.id", values)
     return ChatList(items=tuple(Chat(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 

@@ -211,11 +211,11 @@ async def find_api_tokens(
     connection: AsyncConnection, user_id: UUID, *, search: str, limit: int, offset: int
 ) -> ApiTokenList:
     """Return a page of the user's tokens that were not revoked, newest first."""
-    listed = """api_tokens where user_id = %(user_id)s and revoked_at is null
+    where = """user_id = %(user_id)s and revoked_at is null
         and token_epoch = (select token_epoch from users where id = %(user_id)s)"""
-    listed += " and strpos(lower(name), lower(%(search)s)) > 0" if search else ""
+    where += " and strpos(lower(name), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {"user_id": user_id, "search": search, "limit": limit, "offset": offset}
-    rows, total = await page(connection, _SHOWN, listed, "created_at desc, id", values)
+    rows, total = await page(connection, _SHOWN, "api_tokens", where, "created_at desc, id", values)
     return ApiTokenList(items=tuple(ApiToken(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 

@@ -388,11 +388,11 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    listed = "jobs j where j.user_id = %(user_id)s"
-    listed += " and j.kind = %(kind)s" if kind else ""
-    listed += " and j.status = %(status)s" if status else ""
-    listed += " and strpos(lower(j.subject), lower(%(search)s)) > 0" if search else ""
-    rows, total = await page(connection, COLUMNS, listed, _ORDER[sort], values)
+    where = "j.user_id = %(user_id)s"
+    where += " and j.kind = %(kind)s" if kind else ""
+    where += " and j.status = %(status)s" if status else ""
+    where += " and strpos(lower(j.subject), lower(%(search)s)) > 0" if search else ""
+    rows, total = await page(connection, COLUMNS, "jobs j", where, _ORDER[sort], values)
     return JobList(items=tuple(map(_job, rows)), total=total, limit=limit, offset=offset)
 
 

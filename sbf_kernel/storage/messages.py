@@ -21,8 +21,8 @@ SILENT_SECONDS = 60
 DIED = "the process that wrote it has died → ask again"
 
 _COLUMNS = "m.id, m.chat_id, m.role, m.text, m.status, m.question, m.error, m.created_at, a.record as answer"
-_TABLE = "messages m left join answers a on a.user_id = m.user_id and a.author = m.author and a.id = m.answer_id"
-_SELECT = f"select {_COLUMNS} from {_TABLE} where m.user_id = :user_id and m.author = :author"
+_ANSWER = "left join answers a on a.user_id = m.user_id and a.author = m.author and a.id = m.answer_id"
+_SELECT = f"select {_COLUMNS} from messages m {_ANSWER} where m.user_id = :user_id and m.author = :author"
 
 
 async def get(connection: AsyncConnection, principal: Principal, chat_id: UUID, message_id: UUID) -> Message:
@@ -47,8 +47,8 @@ async def find(
     connection: AsyncConnection, principal: Principal, chat_id: UUID, *, search: str, limit: int, offset: int
 ) -> MessageList:
     """Return a page of the messages of a chat that contain ``search``, oldest first."""
-    listed = f"""{_TABLE} where m.user_id = %(user_id)s and m.author = %(author)s and m.chat_id = %(chat_id)s"""
-    listed += " and strpos(lower(m.text), lower(%(search)s)) > 0" if search else ""
+    where = "m.user_id = %(user_id)s and m.author = %(author)s and m.chat_id = %(chat_id)s"
+    where += " and strpos(lower(m.text), lower(%(search)s)) > 0" if search else ""
     values: dict[str, Any] = {
         **owner(principal),
         "chat_id": chat_id,
@@ -56,7 +56,7 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows, total = await page(connection, _COLUMNS, listed, "m.number", values)
+    rows, total = await page(connection, _COLUMNS, "messages m", where, "m.number", values, _ANSWER)
     return MessageList(items=tuple(map(_message, rows)), total=total, limit=limit, offset=offset)
 
 

@@ -12,15 +12,13 @@ from sbf_kernel.records import Notebook, NotebookList
 from sbf_kernel.storage.statements import page, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_COLUMNS = "n.id, n.name, n.description, n.created_at, n.updated_at"
-_SIZES = """
-select l.notebook_id, count(*), sum(s.chunk_count)
-from notebook_sources l join sources s on s.user_id = l.user_id and s.id = l.source_id
-where l.user_id = %(user_id)s and l.notebook_id = any(%(ids)s) and l.removed_at is null group by 1"""
+_COLUMNS = "n.id, n.name, n.description, n.created_at, n.updated_at, held.source_count, held.chunk_count"
+_HELD = """left join lateral (
+  select count(*) as source_count, coalesce(sum(s.chunk_count), 0) as chunk_count
+  from notebook_sources l join sources s on s.user_id = l.user_id and s.id = l.source_id
+  where l.user_id = n.user_id and l.notebook_id = n.id and l.removed_at is null) held on true"""
 _ORDER = {"updated": "n.updated_at desc", "created": "n.created_at desc", "name": "lower(n.name)"}
 
 
@@ -42,38 +40,24 @@ async def get(connection: AsyncConnection, user_id: str, notebook_id: UUID) -> N
     NotFound
         There is none with this id for this tenant.
     """
-    statement = f"select {_COLUMNS} from notebooks n where n.user_id = :user_id and n.id = :id"
+    statement = f"select {_COLUMNS} from notebooks n {_HELD} where n.user_id = :user_id and n.id = :id"
     row = (await connection.execute(text(statement), {"user_id": user_id, "id": notebook_id})).mappings().first()
     if row is None:
         raise missing(notebook_id)
-    return (await _with_sizes(connection, user_id, [row]))[0]
-
-
-async def _with_sizes(
-    connection: AsyncConnection, user_id: str, found: Sequence[Mapping[Any, Any]]
-) -> tuple[Notebook, ...]:
-    """Return the notebooks with what is in them; only those of a page are counted."""
-    counted = await rows(connection, _SIZES, {"user_id": user_id, "ids": [row["id"] for row in found]})
-    sizes = {notebook_id: (sources, chunks) for notebook_id, sources, chunks in counted}
-    return tuple(
-        Notebook(**row, source_count=sources, chunk_count=chunks)
-        for row in found
-        for sources, chunks in [sizes.get(row["id"], (0, 0))]
-    )
+    return Notebook(**row)
 
 
 async def find(
     connection: AsyncConnection, user_id: str, *, search: str, sort: str, limit: int, offset: int
 ) -> NotebookList:
     """Return a page of notebooks whose name or description contains ``search``, without regard to case."""
-    listed = "notebooks n where n.user_id = %(user_id)s"
+    where = "n.user_id = %(user_id)s"
     if search:
-        listed += """ and (strpos(lower(n.name), lower(%(search)s)) > 0
+        where += """ and (strpos(lower(n.name), lower(%(search)s)) > 0
             or strpos(lower(n.description), lower(%(search)s)) > 0)"""
     values: dict[str, Any] = {"user_id": user_id, "search": search, "limit": limit, "offset": offset}
-    found, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, n.id", values)
-    items = await _with_sizes(connection, user_id, found)
-    return NotebookList(items=items, total=total, limit=limit, offset=offset)
+    found, total = await page(connection, _COLUMNS, "notebooks n", where, f"{_ORDER[sort]}, n.id", values, _HELD)
+    return NotebookList(items=tuple(Notebook(**row) for row in found), total=total, limit=limit, offset=offset)
 
 
 async def update(

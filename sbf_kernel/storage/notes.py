@@ -79,10 +79,10 @@ async def find(
     offset: int,
 ) -> NoteList:
     """Return a page of notes whose title or text contains ``search``, without regard to case."""
-    listed = "notes where user_id = %(user_id)s and author = %(author)s"
-    listed += " and notebook_id = %(notebook_id)s" if notebook_id else ""
+    where = "user_id = %(user_id)s and author = %(author)s"
+    where += " and notebook_id = %(notebook_id)s" if notebook_id else ""
     if search:
-        listed += " and (strpos(lower(title), lower(%(search)s)) > 0 or strpos(lower(text), lower(%(search)s)) > 0)"
+        where += " and (strpos(lower(title), lower(%(search)s)) > 0 or strpos(lower(text), lower(%(search)s)) > 0)"
     values: dict[str, Any] = {
         **owner(principal),
         "notebook_id": notebook_id,
@@ -90,7 +90,7 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    rows, total = await page(connection, _COLUMNS, listed, f"{_ORDER[sort]}, id", values)
+    rows, total = await page(connection, _COLUMNS, "notes", where, f"{_ORDER[sort]}, id", values)
     return NoteList(items=tuple(Note(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 

@@ -60,11 +60,11 @@ async def find(
     connection: AsyncConnection, user_id: str, *, notebook_id: UUID | None, search: str, limit: int, offset: int
 ) -> ReportList:
     """Return a page of reports without their HTML, newest first."""
-    listed = "reports where user_id = %(user_id)s"
-    listed += " and notebook_id = %(notebook_id)s" if notebook_id else ""
-    listed += " and strpos(lower(template), lower(%(search)s)) > 0" if search else ""
+    where = "user_id = %(user_id)s"
+    where += " and notebook_id = %(notebook_id)s" if notebook_id else ""
+    where += " and strpos(lower(template), lower(%(search)s)) > 0" if search else ""
     values = {"user_id": user_id, "notebook_id": notebook_id, "search": search, "limit": limit, "offset": offset}
-    rows, total = await page(connection, _COLUMNS, listed, "created_at desc, id", values)
+    rows, total = await page(connection, _COLUMNS, "reports", where, "created_at desc, id", values)
     return ReportList(items=tuple(Report(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 

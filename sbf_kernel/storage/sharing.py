@@ -79,11 +79,11 @@ async def members(
     connection: AsyncConnection, user_id: str, notebook_id: UUID, *, search: str, limit: int, offset: int
 ) -> MemberList:
     """Return a page of those who may use a notebook, by name."""
-    listed = "shares where user_id = %(user_id)s and notebook_id = %(notebook_id)s"
-    listed += " and strpos(lower(member_name), lower(%(search)s)) > 0" if search else ""
+    where = "user_id = %(user_id)s and notebook_id = %(notebook_id)s"
+    where += " and strpos(lower(member_name), lower(%(search)s)) > 0" if search else ""
     values = {"user_id": user_id, "notebook_id": notebook_id, "search": search, "limit": limit, "offset": offset}
     columns = "member_name as name, role, created_at"
-    rows, total = await page(connection, columns, listed, "member_name, member_id", values)
+    rows, total = await page(connection, columns, "shares", where, "member_name, member_id", values)
     return MemberList(items=tuple(Member(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 
@@ -109,12 +109,12 @@ async def find(connection: AsyncConnection, *, search: str, sort: str, limit: in
     The tenant is the transaction's: row-level security hides what belongs to
     others, so this comes from a function that binds the member itself.
     """
-    listed = "shared_notebooks() n"
+    where = "true"
     if search:
-        listed += """ where strpos(lower(n.name), lower(%(search)s)) > 0
-            or strpos(lower(n.description), lower(%(search)s)) > 0"""
+        where += """ and (strpos(lower(n.name), lower(%(search)s)) > 0
+            or strpos(lower(n.description), lower(%(search)s)) > 0)"""
     values: dict[str, Any] = {"search": search, "limit": limit, "offset": offset}
-    rows, total = await page(connection, "n.*", listed, f"{_ORDER[sort]}, n.id", values)
+    rows, total = await page(connection, "n.*", "shared_notebooks() n", where, f"{_ORDER[sort]}, n.id", values)
     return NotebookList(items=tuple(Notebook(**row) for row in rows), total=total, limit=limit, offset=offset)
 
 

@@ -244,18 +244,16 @@ async def find(
         "limit": limit,
         "offset": offset,
     }
-    listed = "sources s where s.user_id = %(user_id)s"
+    where = "s.user_id = %(user_id)s"
     if notebook_id or removed:
-        listed += f""" and exists (select from notebook_sources l where l.user_id = s.user_id and l.source_id = s.id
+        where += f""" and exists (select from notebook_sources l where l.user_id = s.user_id and l.source_id = s.id
             {"and l.notebook_id = %(notebook_id)s" if notebook_id else ""}
             and l.removed_at is {"not null" if removed else "null"})"""
-    listed += " and s.status = %(status)s" if status else ""
-    listed += " and %(tag)s = any(s.tags)" if tag else ""
+    where += " and s.status = %(status)s" if status else ""
+    where += " and %(tag)s = any(s.tags)" if tag else ""
     if search:
-        listed += (
-            " and (strpos(lower(s.name), lower(%(search)s)) > 0 or strpos(lower(s.origin), lower(%(search)s)) > 0)"
-        )
-    rows, total = await page(connection, COLUMNS, listed, _ORDER[sort], values)
+        where += " and (strpos(lower(s.name), lower(%(search)s)) > 0 or strpos(lower(s.origin), lower(%(search)s)) > 0)"
+    rows, total = await page(connection, COLUMNS, "sources s", where, _ORDER[sort], values)
     return SourceList(items=tuple(map(_source, rows)), total=total, limit=limit, offset=offset)
 
 

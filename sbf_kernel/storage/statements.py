@@ -23,31 +23,42 @@ async def rows(connection: AsyncConnection, statement: str, values: Mapping[str,
 
 
 async def page(
-    connection: AsyncConnection, columns: str, listed: str, order: str, values: Mapping[str, Any]
+    connection: AsyncConnection,
+    columns: str,
+    table: str,
+    where: str,
+    order: str,
+    values: Mapping[str, Any],
+    joined: str = "",
 ) -> tuple[list[dict[str, Any]], int]:
     """Return a page of a list, and the length of the whole list, by one statement.
 
     Parameters
     ----------
     columns
-        What to select, as SQL.
-    listed
-        What follows ``from``, with all conditions.
+        What to select, worked out for the rows of the page only.
+    table
+        With its alias, if it has one.
+    where
+        All conditions.
     order
         A complete order: pages must not overlap.
     values
         Parameters, with ``limit`` and ``offset`` among them.
+    joined
+        What is joined to the rows of the page.
     """
     from psycopg.rows import dict_row
 
-    counted = f"select count(*) as length_of_list from {listed}"
-    statement = f"""select {columns}, ({counted}) as length_of_list from {listed}
-        order by {order} limit %(limit)s offset %(offset)s"""
+    alias = table.rpartition(" ")[2]
+    length = f"select count(*) as length_of_list from {table} where {where}"
+    of_page = f"select {alias}.* from {table} where {where} order by {order} limit %(limit)s offset %(offset)s"
+    statement = f"select {columns}, ({length}) as length_of_list from ({of_page}) {alias} {joined} order by {order}"
     cursor = (await _driver(connection)).cursor(row_factory=dict_row)
     found = await (await cursor.execute(statement, values)).fetchall()
     if not found and values["offset"]:  # past the end
-        ((length,),) = await rows(connection, counted, values)
-        return [], length
+        ((count,),) = await rows(connection, length, values)
+        return [], count
     lengths = [row.pop("length_of_list") for row in found]
     return found, lengths[0] if lengths else 0
 

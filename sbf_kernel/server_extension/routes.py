@@ -1,9 +1,10 @@
-"""The routes under ``{base_url}sbf/api/``: status, call, stream, files, upload."""
+"""The routes under ``{base_url}sbf/api/``: status, call, stream, page, files, upload."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,16 @@ from jupyter_server.utils import url_path_join
 from sbf_kernel.errors import BadRequest, SbfError, SourceTooLarge
 from sbf_kernel.server_extension.allowed import operation
 from sbf_kernel.server_extension.files import gather_files, read_file
-from sbf_kernel.server_extension.handlers import Handler, error_line, record_line
+from sbf_kernel.server_extension.handlers import SERVICE_HEADER, Handler, error_line, record_line
 from sbf_kernel.server_extension.workspaces import Workspaces
 
 if TYPE_CHECKING:
     from sbf_kernel.inputs import Input
+    from sbf_kernel.records import SourcePage
     from sbf_kernel.workspace import Workspace
+
+FOR_EVER = "private, max-age=31536000, immutable"
+"""For what never changes: a year, the longest there is."""
 
 
 def routes(base_url: str) -> list[tuple[str, type[Handler], dict[str, Any]]]:
@@ -29,6 +34,7 @@ def routes(base_url: str) -> list[tuple[str, type[Handler], dict[str, Any]]]:
         "status": Status,
         r"call/(\w{1,60})": Call,
         r"stream/(\w{1,60})": Stream,
+        "page": Page,
         "files": Files,
         "upload": Upload,
     }
@@ -85,6 +91,28 @@ async def _lines(records: AsyncIterator[Any]) -> AsyncIterator[bytes]:
             yield record_line(record)
     finally:
         await records.aclose()  # type: ignore[attr-defined]
+
+
+class Page(Handler):
+    """Gives the picture of a page as a picture, not as JSON: a third smaller, and the browser keeps it."""
+
+    @tornado.web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer with the bytes; the query has the fields of GetSourcePage, ``X-SBF-Pages`` says how many there are."""
+        from sbf_kernel import operations as op
+
+        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        try:
+            wanted = op.build(op.GetSourcePage, **given)
+            found: SourcePage = await (await self.workspace()).call_async(wanted)
+        except SbfError as error:
+            self.tell(error)
+        else:
+            self.set_header("Cache-Control", FOR_EVER if wanted.version_id else "private, no-cache")
+            self.set_header("Vary", f"Cookie, Authorization, {SERVICE_HEADER}")
+            self.set_header("X-SBF-Pages", str(found.pages))
+            self.finish(b64decode(found.image), set_content_type=found.media_type)
 
 
 class Files(Handler):

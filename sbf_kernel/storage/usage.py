@@ -52,14 +52,16 @@ async def sums(
 ) -> UsageReport:
     """Return the calls of the author from ``after`` to just before ``before``, summed up by day (UTC), model or operation.
 
-    A cost is None when the price of any of its calls is unknown.
+    Those in notebooks that others share are among them. A cost is None when the price of any of its calls is unknown.
     """
     rows = await connection.execute(
         text(f"""select {_KEYS[by]} as key, count(*) as calls, sum(input_tokens) as input_tokens,
                    sum(output_tokens) as output_tokens,
                    case when count(cost_usd) = count(*) then sum(cost_usd) end as cost_usd
-                 from usage where user_id = :user_id and author = :author
-                   and created_at >= coalesce(cast(:after as timestamptz), '-infinity')
+                 from (select created_at, operation, model, input_tokens, output_tokens, cost_usd from usage
+                       where user_id = :user_id and author = :author
+                       union all select * from usage_elsewhere()) calls
+                 where created_at >= coalesce(cast(:after as timestamptz), '-infinity')
                    and created_at < coalesce(cast(:before as timestamptz), 'infinity') group by 1 order by 1"""),
         {**owner(principal), "after": after, "before": before},
     )

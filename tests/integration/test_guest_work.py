@@ -11,8 +11,8 @@ import pytest
 from sbf_kernel import operations as op
 from sbf_kernel.errors import NotFound
 from sbf_kernel.handlers import access
-from sbf_kernel.records import Guest, Principal
-from sbf_kernel.storage import tenants
+from sbf_kernel.records import Guest, Principal, Usage
+from sbf_kernel.storage import tenants, usage
 from sbf_kernel.storage.idempotency import once
 
 if TYPE_CHECKING:
@@ -101,6 +101,25 @@ def test_it_is_told_as_whom_an_operation_was_carried_out(
     assert call(principal, op.GetNotebook(notebook_id=notebook.id)).principal == principal
     assert call(member, op.ListNotebooks()).principal == member
     assert call(member, op.ListNotebooks(shared=True)).principal is None  # changes with no epoch of the member's
+
+
+def test_what_a_guest_consumes_is_in_their_own_report_and_in_nobody_elses(
+    runtime: Runtime, loop: LoopThread, principal: Principal, member: Principal, member_name: str,
+    notebook: NotebookHandle, call: Callable[..., access.Outcome],
+) -> None:  # fmt: skip
+    notebook.share(member_name)
+    guest = call(member, op.GetNotebook(notebook_id=notebook.id)).principal
+
+    async def consume(who: Principal, tokens: int) -> None:
+        async with runtime.db.transaction(who) as connection:
+            used = Usage(input_tokens=tokens, output_tokens=1, cost_usd=None)
+            await usage.record(connection, who, operation="Ask", model="m", notebook_id=notebook.id, usage=used)
+
+    assert guest is not None
+    for who, tokens in ((guest, 7), (member, 20), (principal, 300)):
+        loop.run(consume(who, tokens))
+    reports = [call(who, op.GetUsage(by="model")).result.items for who in (member, principal)]
+    assert [(item.calls, item.input_tokens) for (item,) in reports] == [(2, 27), (1, 300)]
 
 
 def test_a_guest_gets_no_more_than_the_token_allows(

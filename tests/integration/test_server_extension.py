@@ -23,6 +23,7 @@ import pytest
 
 import sbf_kernel
 from sbf_kernel import operations
+from sbf_kernel.samples import own
 from sbf_kernel.server_extension.allowed import ALLOWED
 from tests.integration.model_server import Provider, begin, event
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 BASE = "/user/ann/"
 ROUTES = [
     ("GET", "status"),
+    ("GET", "page?source_id=a&page=1"),
     ("POST", "call/ListNotebooks"),
     ("POST", "stream/WatchSources"),
     ("POST", "files"),
@@ -156,7 +158,7 @@ def test_a_cookie_alone_changes_nothing_without_the_xsrf_token(server: Server) -
         for said in response.headers.get_all("Set-Cookie", []):
             jar.load(said.partition(";")[0])
     cookie = "; ".join(f"{key}={morsel.coded_value}" for key, morsel in jar.items())
-    for _, path in ROUTES[1:]:
+    for _, path in ROUTES[2:]:
         assert server.request("POST", path, {}, Cookie=cookie)[0] == 403
         assert server.request("POST", path, {}, Cookie=cookie, Origin="https://evil.example")[0] in (403, 404)
     status, answer = server.request("POST", "call/ListNotebooks", {}, Cookie=cookie, X_XSRFToken=jar["_xsrf"].value)
@@ -273,6 +275,26 @@ def test_a_file_of_the_browsers_computer_becomes_a_source_and_again_a_new_versio
     assert server.request("POST", "upload?notebook_id=x&name=a", b"a")[1]["code"] == "invalid_input"
 
 
+def test_a_page_is_a_picture_that_a_browser_may_keep(server: Server, notebook_id: str, tmp_path: Path) -> None:
+    pdf = next(path for path in own(tmp_path) if path.suffix == ".pdf")
+    source = server.request("POST", f"upload?notebook_id={notebook_id}&name=a.pdf", pdf.read_bytes())[1]
+    ready = server.lines("stream/WatchSources", {"source_ids": [source["id"]]})[-2]["value"]
+    for version, kept in ((f"&version_id={ready['version_id']}", "max-age=31536000, immutable"), ("", "no-cache")):
+        response = server.open("GET", f"sbf/api/page?source_id={source['id']}&page=2&width=400{version}")
+        assert (response.status, response.headers["Content-Type"]) == (200, "image/webp")
+        assert response.headers["Cache-Control"] == f"private, {kept}"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["X-SBF-Pages"] == str(ready["page_count"])
+        assert response.read()[8:12] == b"WEBP"
+    for query, status in (("page=0", 422), ("page=x", 422), ("page=900", 404), ("page=1&size=3", 422), ("", 422)):
+        response = server.open("GET", f"sbf/api/page?source_id={source['id']}&{query}")
+        assert (response.status, response.headers["Cache-Control"] or "") == (status, ""), query
+    assert server.request("GET", f"page?source_id={uuid4()}&page=1")[0] == 404
+    added = server.request("POST", f"upload?notebook_id={notebook_id}&name=fern.txt", b"Ferns grow in shade.")[1]
+    server.lines("stream/WatchSources", {"source_ids": [added["id"]]})
+    assert server.request("GET", f"page?source_id={added['id']}&page=1")[1]["code"] == "source_unsupported"
+
+
 def test_only_addresses_of_services_are_taken(server: Server) -> None:
     for address in ("ftp://a.example", "postgresql://a.example/db", "/etc/passwd", "http://far.example"):
         status, problem = server.request("POST", "call/ListNotebooks", {}, X_SBF_Service=address)
@@ -359,7 +381,7 @@ import sys, jupyter_server.serverapp
 before = set(sys.modules)
 import sbf_kernel.server_extension as it
 from sbf_kernel.server_extension.routes import routes
-assert len(routes("/user/ann/")) == 5 and it._jupyter_server_extension_points() == [{"module": it.__name__}]
+assert len(routes("/user/ann/")) == 6 and it._jupyter_server_extension_points() == [{"module": it.__name__}]
 print(sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

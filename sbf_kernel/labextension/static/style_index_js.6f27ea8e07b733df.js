@@ -43,6 +43,15 @@ svg:has(> .sbf-stroke) {
   display: none;
 }
 
+.sbf-IconButton:disabled {
+  opacity: 0.4;
+  cursor: default;
+}
+
+.sbf-IconButton[aria-pressed='true'] {
+  background: var(--jp-layout-color3);
+}
+
 .sbf-IconButton:hover {
   background: var(--jp-layout-color2);
 }
@@ -560,9 +569,97 @@ svg:has(> .sbf-stroke) {
 
 /* Chat */
 
+.sbf-Levels {
+  flex: none;
+  margin-top: 6px;
+  border-top: 1px solid var(--jp-border-color2);
+}
+
+.sbf-Disclosure {
+  display: flex;
+  align-items: center;
+  gap: 6px;
+  width: 100%;
+  min-height: 28px;
+  padding: 0 8px;
+  border: 0;
+  background: transparent;
+  color: var(--jp-ui-font-color1);
+  font: inherit;
+  text-align: left;
+  cursor: pointer;
+}
+
+.sbf-Disclosure:hover {
+  background: var(--jp-layout-color2);
+}
+
+.sbf-Disclosure[aria-expanded='true'] > .sbf-Twist {
+  transform: translateY(2px) rotate(90deg);
+}
+
+.sbf-Levels-body {
+  padding: 0 8px 6px;
+}
+
+.sbf-Levels-body[hidden] {
+  display: none;
+}
+
+.sbf-Budget {
+  padding: 2px 4px 6px;
+  color: var(--jp-ui-font-color2);
+  font-size: var(--jp-ui-font-size0);
+  line-height: 1.4;
+  overflow-wrap: anywhere;
+}
+
+.sbf-Meter {
+  display: block;
+  width: 100%;
+  height: 4px;
+  margin-bottom: 4px;
+  border: 0;
+  border-radius: 2px;
+  background: var(--jp-layout-color3);
+  appearance: none;
+}
+
+.sbf-Meter::-webkit-progress-bar {
+  border-radius: 2px;
+  background: var(--jp-layout-color3);
+}
+
+.sbf-Meter::-webkit-progress-value {
+  border-radius: 2px;
+  background: var(--jp-brand-color1);
+}
+
+.sbf-Meter::-moz-progress-bar {
+  border-radius: 2px;
+  background: var(--jp-brand-color1);
+}
+
+.sbf-LevelList {
+  max-height: 30vh;
+  overflow: auto;
+}
+
+.sbf-Level {
+  display: flex;
+  align-items: center;
+  gap: 6px;
+  padding: 1px 2px 1px 4px;
+}
+
+.sbf-Level .sbf-Select {
+  flex: none;
+  width: auto;
+  min-height: 26px;
+}
+
 .sbf-Log {
   flex: 1 1 0;
-  margin-top: 8px;
   padding: 4px 10px 12px;
   overflow: auto;
   border-top: 1px solid var(--jp-border-color2);
@@ -705,6 +802,7 @@ svg:has(> .sbf-stroke) {
 `,""]),r.d(e,{},{A:i})},"./node_modules/css-loader/dist/cjs.js!./style/viewer.css"(o,e,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=(r.n(n))()(s());i.push([o.id,`/* The tab with the text of a source. */
 
 .sbf-Viewer {
+  container-type: inline-size;
   display: flex;
   flex-direction: column;
   background: var(--jp-layout-color0);
@@ -730,8 +828,78 @@ svg:has(> .sbf-stroke) {
   margin-left: auto;
 }
 
-.sbf-Text {
+.sbf-Viewer-body {
+  display: flex;
   flex: 1 1 0;
+  min-height: 0;
+}
+
+.sbf-Page {
+  flex: 0 1 42%;
+  min-width: 0;
+  padding: 8px 12px 12px;
+  overflow: auto;
+  border-left: 1px solid var(--jp-border-color2);
+  background: var(--jp-layout-color2);
+}
+
+.sbf-Page[hidden] {
+  display: none;
+}
+
+.sbf-Page-bar {
+  display: flex;
+  align-items: center;
+  justify-content: center;
+  gap: 4px;
+  padding-bottom: 8px;
+  font-size: var(--jp-ui-font-size1);
+}
+
+.sbf-Page-bar .sbf-Input {
+  flex: none;
+  width: 64px;
+}
+
+.sbf-Page-picture {
+  max-width: 720px;
+  min-height: 120px;
+  margin: 0 auto;
+}
+
+.sbf-Page-picture:empty {
+  aspect-ratio: 1 / 1.414;
+  background: var(--jp-layout-color1);
+}
+
+.sbf-Page-picture[aria-busy] img {
+  opacity: 0.5;
+}
+
+.sbf-Page-picture img {
+  display: block;
+  width: 100%;
+  height: auto;
+  box-shadow: 0 0 0 1px var(--jp-border-color1);
+  background: white;
+}
+
+@container (max-width: 700px) {
+  .sbf-Viewer-body {
+    flex-direction: column-reverse;
+  }
+
+  .sbf-Page {
+    flex: 0 0 38%;
+    border-left: 0;
+    border-bottom: 1px solid var(--jp-border-color2);
+  }
+}
+
+.sbf-Text {
+  box-sizing: border-box;
+  flex: 1 1 0;
+  min-width: 0;
   padding: 20px max(24px, calc(50% - 24em)) 40vh;
   overflow: auto;
   font-family: var(--jp-content-font-family);
@@ -756,4 +924,4 @@ svg:has(> .sbf-stroke) {
   box-decoration-break: clone;
   -webkit-box-decoration-break: clone;
 }
-`,""]),r.d(e,{},{A:i})},"./node_modules/css-loader/dist/runtime/api.js"(o){o.exports=function(o){var e=[];return e.toString=function(){return this.map(function(e){var r="",t=void 0!==e[5];return e[4]&&(r+="@supports (".concat(e[4],") {")),e[2]&&(r+="@media ".concat(e[2]," {")),t&&(r+="@layer".concat(e[5].length>0?" ".concat(e[5]):""," {")),r+=o(e),t&&(r+="}"),e[2]&&(r+="}"),e[4]&&(r+="}"),r}).join("")},e.i=function(o,r,t,s,n){"string"==typeof o&&(o=[[null,o,void 0]]);var i={};if(t)for(var a=0;a<this.length;a++){var d=this[a][0];null!=d&&(i[d]=!0)}for(var l=0;l<o.length;l++){var p=[].concat(o[l]);t&&i[p[0]]||(void 0!==n&&(void 0===p[5]||(p[1]="@layer".concat(p[5].length>0?" ".concat(p[5]):""," {").concat(p[1],"}")),p[5]=n),r&&(p[2]&&(p[1]="@media ".concat(p[2]," {").concat(p[1],"}")),p[2]=r),s&&(p[4]?(p[1]="@supports (".concat(p[4],") {").concat(p[1],"}"),p[4]=s):p[4]="".concat(s)),e.push(p))}},e}},"./node_modules/css-loader/dist/runtime/noSourceMaps.js"(o){o.exports=function(o){return o[1]}},"./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"(o){var e=[];function r(o){for(var r=-1,t=0;t<e.length;t++)if(e[t].identifier===o){r=t;break}return r}function t(o,t){for(var s={},n=[],i=0;i<o.length;i++){var a=o[i],d=t.base?a[0]+t.base:a[0],l=s[d]||0,p="".concat(d," ").concat(l);s[d]=l+1;var c=r(p),f={css:a[1],media:a[2],sourceMap:a[3],supports:a[4],layer:a[5]};if(-1!==c)e[c].references++,e[c].updater(f);else{var b=function(o,e){var r=e.domAPI(e);return r.update(o),function(e){e?(e.css!==o.css||e.media!==o.media||e.sourceMap!==o.sourceMap||e.supports!==o.supports||e.layer!==o.layer)&&r.update(o=e):r.remove()}}(f,t);t.byIndex=i,e.splice(i,0,{identifier:p,updater:b,references:1})}n.push(p)}return n}o.exports=function(o,s){var n=t(o=o||[],s=s||{});return function(o){o=o||[];for(var i=0;i<n.length;i++){var a=r(n[i]);e[a].references--}for(var d=t(o,s),l=0;l<n.length;l++){var p=r(n[l]);0===e[p].references&&(e[p].updater(),e.splice(p,1))}n=d}}},"./node_modules/style-loader/dist/runtime/insertBySelector.js"(o){var e={};o.exports=function(o,r){var t=function(o){if(void 0===e[o]){var r=document.querySelector(o);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(o){r=null}e[o]=r}return e[o]}(o);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(r)}},"./node_modules/style-loader/dist/runtime/insertStyleElement.js"(o){o.exports=function(o){var e=document.createElement("style");return o.setAttributes(e,o.attributes),o.insert(e,o.options),e}},"./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"(o,e,r){o.exports=function(o){var e=r.nc;e&&o.setAttribute("nonce",e)}},"./node_modules/style-loader/dist/runtime/styleDomAPI.js"(o){o.exports=function(o){if("u"<typeof document)return{update:function(){},remove:function(){}};var e=o.insertStyleElement(o);return{update:function(r){var t,s,n;t="",r.supports&&(t+="@supports (".concat(r.supports,") {")),r.media&&(t+="@media ".concat(r.media," {")),(s=void 0!==r.layer)&&(t+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),t+=r.css,s&&(t+="}"),r.media&&(t+="}"),r.supports&&(t+="}"),(n=r.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),o.styleTagTransform(t,e,o.options)},remove:function(){var o;null===(o=e).parentNode||o.parentNode.removeChild(o)}}}},"./node_modules/style-loader/dist/runtime/styleTagTransform.js"(o){o.exports=function(o,e){if(e.styleSheet)e.styleSheet.cssText=o;else{for(;e.firstChild;)e.removeChild(e.firstChild);e.appendChild(document.createTextNode(o))}}},"./style/index.js"(o,e,r){var t=r("./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"),s=r.n(t),n=r("./node_modules/style-loader/dist/runtime/styleDomAPI.js"),i=r.n(n),a=r("./node_modules/style-loader/dist/runtime/insertBySelector.js"),d=r.n(a),l=r("./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"),p=r.n(l),c=r("./node_modules/style-loader/dist/runtime/insertStyleElement.js"),f=r.n(c),b=r("./node_modules/style-loader/dist/runtime/styleTagTransform.js"),u=r.n(b),x=r("./node_modules/css-loader/dist/cjs.js!./style/index.css"),m={};m.styleTagTransform=u(),m.setAttributes=p(),m.insert=d().bind(null,"head"),m.domAPI=i(),m.insertStyleElement=f(),s()(x.A,m),x.A&&x.A.locals&&x.A.locals}}]);
+`,""]),r.d(e,{},{A:i})},"./node_modules/css-loader/dist/runtime/api.js"(o){o.exports=function(o){var e=[];return e.toString=function(){return this.map(function(e){var r="",t=void 0!==e[5];return e[4]&&(r+="@supports (".concat(e[4],") {")),e[2]&&(r+="@media ".concat(e[2]," {")),t&&(r+="@layer".concat(e[5].length>0?" ".concat(e[5]):""," {")),r+=o(e),t&&(r+="}"),e[2]&&(r+="}"),e[4]&&(r+="}"),r}).join("")},e.i=function(o,r,t,s,n){"string"==typeof o&&(o=[[null,o,void 0]]);var i={};if(t)for(var a=0;a<this.length;a++){var d=this[a][0];null!=d&&(i[d]=!0)}for(var l=0;l<o.length;l++){var p=[].concat(o[l]);t&&i[p[0]]||(void 0!==n&&(void 0===p[5]||(p[1]="@layer".concat(p[5].length>0?" ".concat(p[5]):""," {").concat(p[1],"}")),p[5]=n),r&&(p[2]&&(p[1]="@media ".concat(p[2]," {").concat(p[1],"}")),p[2]=r),s&&(p[4]?(p[1]="@supports (".concat(p[4],") {").concat(p[1],"}"),p[4]=s):p[4]="".concat(s)),e.push(p))}},e}},"./node_modules/css-loader/dist/runtime/noSourceMaps.js"(o){o.exports=function(o){return o[1]}},"./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"(o){var e=[];function r(o){for(var r=-1,t=0;t<e.length;t++)if(e[t].identifier===o){r=t;break}return r}function t(o,t){for(var s={},n=[],i=0;i<o.length;i++){var a=o[i],d=t.base?a[0]+t.base:a[0],l=s[d]||0,p="".concat(d," ").concat(l);s[d]=l+1;var c=r(p),f={css:a[1],media:a[2],sourceMap:a[3],supports:a[4],layer:a[5]};if(-1!==c)e[c].references++,e[c].updater(f);else{var b=function(o,e){var r=e.domAPI(e);return r.update(o),function(e){e?(e.css!==o.css||e.media!==o.media||e.sourceMap!==o.sourceMap||e.supports!==o.supports||e.layer!==o.layer)&&r.update(o=e):r.remove()}}(f,t);t.byIndex=i,e.splice(i,0,{identifier:p,updater:b,references:1})}n.push(p)}return n}o.exports=function(o,s){var n=t(o=o||[],s=s||{});return function(o){o=o||[];for(var i=0;i<n.length;i++){var a=r(n[i]);e[a].references--}for(var d=t(o,s),l=0;l<n.length;l++){var p=r(n[l]);0===e[p].references&&(e[p].updater(),e.splice(p,1))}n=d}}},"./node_modules/style-loader/dist/runtime/insertBySelector.js"(o){var e={};o.exports=function(o,r){var t=function(o){if(void 0===e[o]){var r=document.querySelector(o);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(o){r=null}e[o]=r}return e[o]}(o);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(r)}},"./node_modules/style-loader/dist/runtime/insertStyleElement.js"(o){o.exports=function(o){var e=document.createElement("style");return o.setAttributes(e,o.attributes),o.insert(e,o.options),e}},"./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"(o,e,r){o.exports=function(o){var e=r.nc;e&&o.setAttribute("nonce",e)}},"./node_modules/style-loader/dist/runtime/styleDomAPI.js"(o){o.exports=function(o){if("u"<typeof document)return{update:function(){},remove:function(){}};var e=o.insertStyleElement(o);return{update:function(r){var t,s,n;t="",r.supports&&(t+="@supports (".concat(r.supports,") {")),r.media&&(t+="@media ".concat(r.media," {")),(s=void 0!==r.layer)&&(t+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),t+=r.css,s&&(t+="}"),r.media&&(t+="}"),r.supports&&(t+="}"),(n=r.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),o.styleTagTransform(t,e,o.options)},remove:function(){var o;null===(o=e).parentNode||o.parentNode.removeChild(o)}}}},"./node_modules/style-loader/dist/runtime/styleTagTransform.js"(o){o.exports=function(o,e){if(e.styleSheet)e.styleSheet.cssText=o;else{for(;e.firstChild;)e.removeChild(e.firstChild);e.appendChild(document.createTextNode(o))}}},"./style/index.js"(o,e,r){var t=r("./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"),s=r.n(t),n=r("./node_modules/style-loader/dist/runtime/styleDomAPI.js"),i=r.n(n),a=r("./node_modules/style-loader/dist/runtime/insertBySelector.js"),d=r.n(a),l=r("./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"),p=r.n(l),c=r("./node_modules/style-loader/dist/runtime/insertStyleElement.js"),f=r.n(c),b=r("./node_modules/style-loader/dist/runtime/styleTagTransform.js"),u=r.n(b),x=r("./node_modules/css-loader/dist/cjs.js!./style/index.css"),g={};g.styleTagTransform=u(),g.setAttributes=p(),g.insert=d().bind(null,"head"),g.domAPI=i(),g.insertStyleElement=f(),s()(x.A,g),x.A&&x.A.locals&&x.A.locals}}]);

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.base.handlers import APIHandler
 from tornado.iostream import StreamClosedError
 
-from sbf_kernel.errors import BadRequest, SbfError
+from sbf_kernel.errors import BadRequest, NotSignedIn, SbfError
 
 if TYPE_CHECKING:
     from sbf_kernel.server_extension.workspaces import Workspaces
@@ -23,6 +23,10 @@ BEAT_SECONDS = 15.0
 """A silent stream sends an empty line this often: proxies cut what looks dead."""
 SERVICE_HEADER = "X-SBF-Service"
 """Names the service of the user's settings."""
+SIGN_IN_HINT = (
+    "set SBF_URL and SBF_TOKEN where the Jupyter server is started, and restart it; the browser holds no token"
+)
+"""Whoever looks at a page cannot sign in to a service: the Jupyter server does."""
 
 
 class Handler(APIHandler):
@@ -42,7 +46,7 @@ class Handler(APIHandler):
     def tell(self, error: SbfError) -> None:
         """Answer with an error."""
         self.set_status(error.status)
-        self.finish(json.dumps(error.as_dict(), default=str), set_content_type=PROBLEM)
+        self.finish(json.dumps(_told(error), default=str), set_content_type=PROBLEM)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with what nobody foresaw (the log has it whole), or what Jupyter itself refused."""
@@ -105,4 +109,8 @@ def record_line(record: Any, **more: str) -> bytes:
 
 def error_line(error: SbfError, **more: str) -> bytes:
     """Return an error as a line."""
-    return (json.dumps({"error": error.as_dict(), **more}, default=str) + "\n").encode()
+    return (json.dumps({"error": _told(error), **more}, default=str) + "\n").encode()
+
+
+def _told(error: SbfError) -> dict[str, Any]:
+    return error.as_dict() | ({"hint": SIGN_IN_HINT} if isinstance(error, NotSignedIn) else {})

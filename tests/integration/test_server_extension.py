@@ -375,6 +375,32 @@ def test_the_token_goes_to_its_own_service_only_and_never_to_the_page(
     assert "a-secret-token" not in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("url", "token", "code", "cure"),
+    [
+        ("", {"SBF_TOKEN": "sbf_wrong"}, "not_signed_in", "set SBF_URL and SBF_TOKEN where the Jupyter server is started"),
+        ("", {}, "not_signed_in", "set SBF_URL and SBF_TOKEN where the Jupyter server is started"),
+        ("http://127.0.0.1:9", {"SBF_TOKEN": "sbf_any"}, "remote_error", "check the address, and that the service runs"),
+    ],
+    ids=("bad token", "no token", "service away"),
+)  # fmt: skip
+def test_of_a_service_that_cannot_be_used_one_learns_what_to_do(
+    home: Path, tmp_path: Path, service: str, url: str, token: dict[str, str], code: str, cure: str
+) -> None:
+    server = Server(home, tmp_path, SBF_URL=url or service, **token)
+    try:
+        told = [
+            server.request("POST", path, {"question": "a"} if "Ask" in path else {})
+            for path in ("call/ListNotebooks", "stream/Ask")
+        ]
+    finally:
+        server.stop()
+    for status, problem in told:
+        assert (status, problem["code"]) == ({"not_signed_in": 401, "remote_error": 502}[code], code)
+        assert problem["hint"].startswith(cure)
+        assert "sbf_" not in problem["message"]
+
+
 def test_loading_it_imports_nothing_heavy() -> None:
     code = """
 import sys, jupyter_server.serverapp

@@ -10,84 +10,32 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import expect
 
-from tests.integration.model_server import Provider, begin, event
-from tests.ui.conftest import READY, SCREENSHOTS, Lab, open_in_lab, set_theme, start_lab, stop_lab, violations
+from sbf_kernel import operations as op
+from sbf_kernel.samples import own
+from tests.integration.model_server import Provider, begin, event, say
+from tests.ui.conftest import READY, Lab, open_in_lab, start_lab, stop_lab, violations
+from tests.ui.payloads import HARM, MADE, PAYLOADS
+from tests.ui.sidebar import SIDEBAR, call_sidebar, cells, in_both_themes, open_lab, row, shot, show_sidebar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
     from playwright.sync_api import Locator, Page
 
+    from sbf_kernel.records import Principal, Source
     from sbf_kernel.runtime import Runtime
-    from sbf_kernel.workspace import Workspace
+    from sbf_kernel.workspace import NotebookHandle, Workspace
+    from tests.conftest import CountingEmbedder
     from tests.ui.conftest import Observed
 
-SIDEBAR = "#sbf-sidebar"
 FERNS = (
     "# Ferns\n\nFerns grow in the shade of old trees, where the soil stays moist.\n\n"
     + "Rain and frost decide what the valley looks like in spring. " * 200
     + "\n\nThe spores of ferns 🌿 ripen in late summer and travel with the wind.\n"
 )
 MOSS = "# Moss\n\nMoss holds water like a sponge and needs no roots.\n\nIt grows on stones and bark.\n"
-HOSTILE = [
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    '"><svg onload=alert(1)>',
-    "![a](https://evil.example/a.png) [b](javascript:alert(1))",
-    "<style>@import 'https://evil.example/a.css'</style>",
-    "{{7*7}} ${alert(1)} `</textarea><iframe src=https://evil.example>`",
-]
-
-
-def call_sidebar(page: Page) -> Locator:
-    """Run the command that opens the sidebar."""
-    page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('sbf:open')", timeout=60_000)
-    page.evaluate("() => jupyterapp.restored.then(() => void jupyterapp.commands.execute('sbf:open'))")
-    return page.locator(SIDEBAR)
-
-
-def show_sidebar(page: Page, tab: str = "Library") -> Locator:
-    """Open the sidebar at a tab, and wait until the workspace is there."""
-    sidebar = call_sidebar(page)
-    expect(sidebar.locator(".sbf-Notebook, .sbf-Empty .sbf-Button").first).to_be_attached(timeout=60_000)
-    sidebar.get_by_role("tab", name=tab).click()
-    return sidebar
-
-
-def open_lab(page: Page, lab: Lab, tab: str = "Library") -> Locator:
-    """Open the Lab with the sidebar at a tab."""
-    page.goto(f"{lab.url}lab?reset&token={lab.token}")
-    return show_sidebar(page, tab)
-
-
-def row(sidebar: Locator, name: str, status: str = "ready") -> Locator:
-    """Return the row of a source that has this status."""
-    return sidebar.locator(f".sbf-Source.sbf-is-{status}", has_text=name)
-
-
-def shot(page: Page, name: str) -> None:
-    """Keep a picture of the whole page, to be looked at."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"lab-{name}.png")
-
-
-def in_both_themes(page: Page, name: str, selector: str = SIDEBAR) -> None:
-    """Take pictures in both themes; axe-core finds nothing serious in either."""
-    for theme in ("dark", "light"):
-        set_theme(page, theme)
-        page.wait_for_timeout(300)
-        shot(page, f"{name}-{theme}")
-        assert violations(page, selector) == []
-
-
-def cells(page: Page) -> list[tuple[str, str]]:
-    """Return kind and text of the cells of the current Jupyter notebook."""
-    read = (
-        "() => [...jupyterapp.shell.currentWidget.content.model.cells].map(it => [it.type, it.sharedModel.getSource()])"
-    )
-    return [(kind, text) for kind, text in page.evaluate(read)]
 
 
 @pytest.fixture
@@ -153,6 +101,53 @@ def test_a_hit_opens_at_its_words_and_is_inserted_as_a_quote(lab: Lab, tab: Page
     assert {"spores", "ferns", "ripen"} <= set(viewer.locator("mark mark").all_inner_texts())
     assert viewer.locator(".sbf-Text").inner_text().count("🌿") == 1
     in_both_themes(tab, "viewer", ".sbf-Viewer")
+
+
+def test_a_citation_in_a_pdf_shows_its_printed_page(lab: Lab, tab: Page, mine: Workspace, tmp_path: Path) -> None:
+    notebook = mine.notebooks.create(f"Papers {uuid4()}")
+    pdf = next(path for path in own(tmp_path) if path.suffix == ".pdf")
+    (source,) = notebook.add(pdf, progress=False)
+    words = "Some questions are not answered by any source."
+    start = mine.sources.text(source).text.index(words)
+    pictures: list[str] = []
+    tab.on("response", lambda it: pictures.append(it.url) if "/sbf/api/page" in it.url and it.ok else None)
+    open_lab(tab, lab)
+    span = {"source_id": str(source.id), "source": source.name, "version_id": str(source.version_id), "start": start,
+            "end": start + len(words), "location": {"page": 3}}  # fmt: skip
+    tab.evaluate("span => void jupyterapp.commands.execute('sbf:view-source', span)", span)
+    viewer = tab.locator(".sbf-Viewer")
+    picture = viewer.get_by_role("img")
+    expect(picture).to_have_attribute("alt", f"Page 3 of {source.name}", timeout=20_000)
+    assert picture.evaluate("it => it.decode().then(() => it.naturalWidth)") >= 200
+    expect(viewer.locator("mark")).to_have_text(words)
+    expect(viewer.locator("mark")).to_be_in_viewport()
+    assert len(pictures) == 1  # only what is in sight was asked for
+    in_both_themes(tab, "page", ".sbf-Viewer")
+    page = viewer.get_by_role("spinbutton", name="Page")
+    page.fill("1")
+    tab.keyboard.press("Enter")
+    expect(picture).to_have_attribute("alt", f"Page 1 of {source.name}")
+    expect(viewer.get_by_role("button", name="Page before")).to_be_disabled()
+    viewer.get_by_role("button", name="Next page").focus()
+    tab.keyboard.press("Enter")
+    expect(picture).to_have_attribute("alt", f"Page 2 of {source.name}")
+    expect(viewer.locator("mark")).to_be_in_viewport()
+    network = tab.context.new_cdp_session(tab)
+    network.send("Network.enable")
+    kept: list[bool] = []
+    network.on(
+        "Network.responseReceived",
+        lambda it: kept.append(it["response"]["fromDiskCache"]) if "/page?" in it["response"]["url"] else None,
+    )
+    viewer.get_by_role("button", name="Page before").click()
+    expect(picture).to_have_attribute("alt", f"Page 1 of {source.name}")
+    assert kept == [True]  # a version never changes: what was seen is not asked for again
+    tab.set_viewport_size({"width": 900, "height": 900})
+    shot(tab, "page-narrow")
+    box, text = picture.bounding_box(), viewer.locator(".sbf-Text").bounding_box()
+    assert box and text and box["y"] < text["y"]  # above, where there is no room beside
+    viewer.get_by_role("button", name="Printed page").click()
+    expect(picture).to_be_hidden()
 
 
 def test_a_chat_answers_and_its_citation_opens_exactly_the_quoted_words(
@@ -258,28 +253,6 @@ def test_the_launcher_makes_a_jupyter_notebook_from_the_quickstart(lab: Lab, tab
     lab.end_kernels()
 
 
-def test_hostile_names_and_texts_stay_text_on_every_surface(lab: Lab, tab: Page, mine: Workspace) -> None:
-    notebook = mine.notebooks.create(f"A {HOSTILE[0]} {HOSTILE[3]}", description=HOSTILE[1])
-    for number, payload in enumerate(HOSTILE):
-        text = f"# {payload}\n\nThe lichen number {number} says {payload} to everybody."
-        notebook.add_text(text, payload, progress=False)
-    sidebar = open_lab(tab, lab)
-    expect(sidebar.locator(".sbf-Source")).to_have_count(len(HOSTILE))
-    for payload in HOSTILE:
-        expect(row(sidebar, payload)).to_be_visible()
-    sidebar.get_by_role("tab", name="Search").click()
-    sidebar.get_by_role("searchbox", name="Search").fill("what does the lichen say?")
-    tab.keyboard.press("Enter")
-    sidebar.locator(".sbf-Hit").first.click()
-    expect(tab.locator(".sbf-Viewer mark").first).to_be_visible()
-    sidebar.get_by_role("tab", name="Chat").click()
-    sidebar.get_by_role("textbox", name="Question").fill(f"What does lichen number 0 say? {HOSTILE[0]}")
-    tab.keyboard.press("Enter")
-    expect(sidebar.locator(".sbf-is-assistant[data-status=done]")).to_be_visible(timeout=30_000)
-    made = "() => document.querySelectorAll('#sbf-sidebar :is(img,script,iframe,style,a), .sbf-Viewer :is(img,script,iframe,style,a)').length"
-    assert tab.evaluate(made) == 0
-
-
 def test_without_its_server_half_it_says_what_to_do(lab: Lab, tab: Page, observed: Observed) -> None:
     tab.route("**/sbf/api/status*", lambda route: route.fulfill(status=404, body="<html>no such page</html>"))
     tab.goto(f"{lab.url}lab?reset&token={lab.token}")
@@ -293,7 +266,7 @@ def test_without_its_server_half_it_says_what_to_do(lab: Lab, tab: Page, observe
     tab.route("**/sbf/api/status*", lambda route: route.fulfill(json={"version": "0.0.1"}))
     sidebar.get_by_role("button", name="Try again").click()
     expect(sidebar).to_contain_text("its server half is 0.0.1")
-    expect(sidebar.get_by_role("tree")).to_be_visible()
+    expect(sidebar.get_by_label("Research notebooks and sources")).to_be_visible()
     observed.errors[:] = [error for error in observed.errors if "404" not in error]
 
 
@@ -337,3 +310,255 @@ def test_under_a_base_url_an_answer_is_seen_while_it_is_written_and_can_be_stopp
     expect(stopped).to_contain_text("Moss holds water like a sponge")
     expect(sidebar.get_by_role("button", name="Send (Enter)")).to_be_visible()
     assert provider.closed_early.wait(20)
+
+
+@pytest.fixture
+def token(principal: Principal, new_token: Callable[[Principal], str]) -> str:
+    """What the Jupyter server says at the service."""
+    return new_token(principal)
+
+
+@pytest.fixture
+def far_lab(tmp_path: Path, service: str, token: str) -> Iterator[Lab]:
+    """A JupyterLab that uses a service; its own home stays empty."""
+    opened, process = start_lab(tmp_path / "far", tmp_path / "home", SBF_URL=service, SBF_TOKEN=token)
+    yield opened
+    stop_lab(opened, process)
+
+
+def test_all_panels_work_on_a_service_whose_token_the_browser_never_sees(
+    far_lab: Lab, tab: Page, service: str, token: str, principal: Principal, tmp_path: Path,
+    open_workspace: Callable[[str, Principal], Workspace],
+) -> None:  # fmt: skip
+    seen: list[str] = []
+    tab.on("request", lambda it: seen.append(f"{it.url} {it.headers} {it.post_data or ''}"))
+    (far_lab.root / "moss.md").write_text(MOSS)
+    pdf = next(path for path in own(tmp_path / "samples") if path.suffix == ".pdf")
+    (far_lab.root / "citations.pdf").write_bytes(pdf.read_bytes())
+    sidebar = open_lab(tab, far_lab)
+    sidebar.get_by_role("button", name="New research notebook").first.click()
+    tab.get_by_label("Name").fill("Far away")
+    tab.get_by_role("button", name="Create").click()
+    expect(sidebar.locator(".sbf-Notebook.sbf-mod-current")).to_contain_text("Far away")
+    tab.evaluate("() => void jupyterapp.commands.execute('filebrowser:activate')")
+    files = tab.locator(".jp-DirListing-item")
+    files.filter(has_text="moss.md").click()
+    files.filter(has_text="citations.pdf").click(modifiers=["Control"])
+    files.filter(has_text="moss.md").click(button="right")
+    tab.get_by_role("menuitem", name="Add to Second Brain").click()
+    for name in ("moss.md", "citations.pdf"):
+        expect(row(sidebar, name)).to_be_visible(timeout=30_000)
+    sidebar.get_by_role("tab", name="Search").click()
+    sidebar.get_by_role("searchbox", name="Search").fill("When is a citation verified?")
+    tab.keyboard.press("Enter")
+    sidebar.locator(".sbf-Hit", has_text="citations.pdf").first.click()
+    viewer = tab.locator(".sbf-Viewer")
+    expect(viewer.locator("mark").first).to_be_visible()
+    expect(viewer.get_by_role("img")).to_be_visible(timeout=20_000)
+    sidebar.get_by_role("tab", name="Chat").click()
+    sidebar.get_by_role("textbox", name="Question").fill("How does moss hold water?")
+    tab.keyboard.press("Enter")
+    sidebar.locator(".sbf-is-assistant[data-status=done] .sbf-Marker").first.click(timeout=30_000)
+    expect(tab.locator(".sbf-Viewer mark", has_text="Moss holds water like a sponge")).to_be_in_viewport()
+    shot(tab, "far")
+    assert {it.name for it in open_workspace("remote", principal).notebooks.get("Far away").sources.list()} == {
+        "moss.md",
+        "citations.pdf",
+    }
+    assert not (tmp_path / "home").exists()  # nothing was opened here
+    seen += [tab.content(), tab.evaluate("() => JSON.stringify({...localStorage}) + document.cookie")]
+    assert not [it for it in seen if token in it or service in it]
+
+
+def test_with_a_bad_token_the_sidebar_says_what_to_do(
+    tmp_path: Path, service: str, tab: Page, observed: Observed
+) -> None:
+    opened, process = start_lab(tmp_path / "far", tmp_path / "home", SBF_URL=service, SBF_TOKEN="sbf_wrong")
+    try:
+        tab.goto(f"{opened.url}lab?reset&token={opened.token}")
+        problem = call_sidebar(tab).get_by_role("alert")
+        expect(problem).to_contain_text("the token is not good", timeout=30_000)
+        expect(problem).to_contain_text("set SBF_URL and SBF_TOKEN where the Jupyter server is started, and restart it")
+        expect(problem.get_by_role("button", name="Try again")).to_be_visible()
+        in_both_themes(tab, "bad-token")
+    finally:
+        tab.goto("about:blank")  # or it would ask for a server that is gone
+        stop_lab(opened, process)
+    observed.errors[:] = [error for error in observed.errors if "401" not in error]
+
+
+def test_what_a_chat_may_use_is_chosen_and_what_it_used_is_told(
+    hub_lab: Lab, tab: Page, mine: Workspace, provider: Provider, botany: Any
+) -> None:
+    provider.script = lambda h, n: say(h, "- **Moss** holds water like a sponge [1].\n- See ![it](x) too")
+    ferns, moss = sorted(botany.sources.list(), key=lambda source: source.name)
+    sidebar = open_lab(tab, hub_lab, "Chat")
+    used = sidebar.get_by_role("group", name="Sources used")
+    used.get_by_role("button", name="Sources used").focus()
+    tab.keyboard.press("Enter")
+    used.get_by_role("combobox", name="What ferns may give").select_option("Off")
+    expect(used).to_contain_text("1 off")
+    sidebar.get_by_role("textbox", name="Question").fill("What is told of water and of spores?")
+    tab.keyboard.press("Enter")
+    expect(used).to_contain_text(
+        re.compile(r"Last answer: [\d,]+ of [\d,]+ tokens · 1 passage read · openai:fake-1"), timeout=30_000
+    )
+    assert used.get_by_role("progressbar", name="Tokens used").evaluate("it => it.position") > 0
+    assert "Moss holds water" in provider.prompts()[1] and "ripen in late summer" not in provider.prompts()[1]
+    of_botany = op.ListChats(notebook_id=botany.id)
+    (chat,) = mine.call(of_botany)
+    sidebar.get_by_role("button", name="Copy with references").click()
+    copied = tab.evaluate("() => navigator.clipboard.readText()")
+    assert copied.startswith("- **Moss** holds water like a sponge [1].\n- See \\!\\[it\\](x) too")
+    assert chat.levels == {ferns.id: "off"}
+    used.get_by_role("combobox", name="What moss may give").select_option("Full text")
+    expect(used).to_contain_text("1 in full, 1 off")
+    in_both_themes(tab, "levels")
+    assert next(iter(mine.call(of_botany))).levels == {ferns.id: "off", moss.id: "full"}
+    tab.reload()
+    used = show_sidebar(tab, "Chat").get_by_role("group", name="Sources used")
+    expect(used).to_contain_text("1 in full, 1 off")
+    used.get_by_role("button", name="Sources used").click()
+    expect(used.get_by_role("combobox", name="What moss may give")).to_have_value("full")
+    expect(used).to_contain_text("tokens")
+
+
+SURFACES = ("#sbf-sidebar", ".sbf-Viewer", ".lm-DockPanel-tabBar", ".jp-Dialog-content")
+RENDERED = ".jp-NotebookPanel .jp-RenderedMarkdown"
+DRAWN = "img, iframe, object, embed, script, style, video, audio, form, [onerror], [style*=url]"
+"""Elements that no rendered cell of ours has: a link to a heading is the Lab's own."""
+TREES = ("alder", "birch", "cedar", "dogwood", "elm")
+"""A word for each group of texts to be found by."""
+GROUP = 15
+"""So many texts have the same tree: a search shows 20 hits, and the list of jobs as many."""
+
+
+@pytest.fixture
+def hostile(mine: Workspace) -> Iterator[list[NotebookHandle]]:
+    """A research notebook for each payload, named like it and with a chat of that title."""
+    notebooks = [mine.notebooks.create(payload, description=payload) for payload in PAYLOADS]
+    for payload in PAYLOADS[:50]:
+        notebooks[0].chat(payload)
+    yield notebooks
+    for notebook in notebooks:
+        notebook.delete()
+
+
+def add_hostile(notebook: NotebookHandle, mine: Workspace, payloads: Sequence[str], words: str) -> list[Source]:
+    """Begin to bring in a source for each payload, named like it, that says it in ``words``; without any it is empty."""
+    return [
+        mine.call(
+            op.AddSource(
+                notebook_id=notebook.id,
+                name=payload,
+                origin=f"text:{words[:20]}{number}",
+                content=f"The {words} says {payload} to everybody. {payload} {notebook.id}".encode()
+                if words
+                else b" " * (number + 1),
+            )
+        )
+        for number, payload in enumerate(payloads)
+    ]
+
+
+def test_hostile_names_and_texts_stay_text_on_every_surface(
+    hub_lab: Lab, tab: Page, mine: Workspace, provider: Provider, hostile: list[NotebookHandle],
+    embedder: CountingEmbedder, observed: Observed,
+) -> None:  # fmt: skip
+    assert len(set(PAYLOADS)) >= 60
+    provider.script = lambda h, n: say(h, *(f"{payload} [1]\n\n" for payload in PAYLOADS))
+    hub_lab.write("hostile.ipynb", "1 + 1")
+    tab.goto(hub_lab.address("hostile.ipynb"))
+    sidebar = show_sidebar(tab)
+    sources = see_them_at_work(tab, mine, hostile[0], embedder)
+    see_them_in_the_library(sidebar, mine, hostile, sources)
+    find_and_open_them(tab, sidebar, [source.name for source in sources])
+    talk_about_them(tab, sidebar)
+    for surface in SURFACES:
+        assert tab.locator(surface).locator(MADE).count() == 0, surface
+        assert "sbfHarm" in "".join(tab.locator(surface).all_text_contents()), surface  # it is there, as words
+    assert tab.locator(RENDERED).locator(DRAWN).count() == 0
+    assert "sbfHarm" in "".join(tab.locator(RENDERED).all_text_contents())
+    assert tab.evaluate(HARM)
+    assert observed.foreign == []
+    hub_lab.end_kernels()
+
+
+def see_them_at_work(tab: Page, mine: Workspace, notebook: NotebookHandle, embedder: CountingEmbedder) -> list[Source]:
+    """Bring them in, as many at a time as the list of jobs shows."""
+    tab.locator(".sbf-JobsLabel").click()
+    jobs = tab.get_by_role("list", name="Jobs")
+    done: list[Source] = []
+    for number, tree in enumerate(TREES):
+        embedder.allowed = 0
+        added = add_hostile(notebook, mine, PAYLOADS[number * GROUP : (number + 1) * GROUP], tree)
+        expect(jobs.get_by_role("listitem")).to_have_count(len(added), timeout=20_000)
+        for source in added:
+            expect(jobs).to_contain_text(source.name)
+        assert jobs.locator(MADE).count() == 0
+        embedder.allowed = float("inf")
+        list(mine.stream(op.WatchSources(source_ids=tuple(source.id for source in added))))
+        done += added
+    return done
+
+
+def see_them_in_the_library(
+    sidebar: Locator, mine: Workspace, notebooks: list[NotebookHandle], sources: list[Source]
+) -> None:
+    """See all notebooks, all sources as they are ready, and all as they have failed."""
+    failing = add_hostile(notebooks[1], mine, PAYLOADS, "")
+    list(mine.stream(op.WatchSources(source_ids=tuple(source.id for source in failing))))
+    sidebar.get_by_role("button", name="Refresh").click()
+    expect(sidebar.locator(".sbf-Notebook")).not_to_have_count(0)
+    for notebook in (notebooks[1], notebooks[0]):
+        branch = sidebar.locator(f".sbf-Notebook[data-notebook='{notebook.id}']")
+        if branch.get_attribute("aria-expanded") == "false":
+            branch.click()
+    ready, failed = sidebar.locator(".sbf-Source.sbf-is-ready .sbf-Name"), sidebar.locator(".sbf-is-failed")
+    expect(failed).to_have_count(len(PAYLOADS))
+    expect(ready).to_have_count(len(PAYLOADS))
+    assert {source.name for source in sources} <= set(ready.all_text_contents())
+    assert {notebook.name for notebook in notebooks} <= set(
+        sidebar.locator(".sbf-Notebook .sbf-Name").all_text_contents()
+    )
+    assert all("is empty" in said for said in failed.locator(".sbf-Reason").all_text_contents())
+
+
+def find_and_open_them(tab: Page, sidebar: Locator, names: list[str]) -> None:
+    """Find every text by its tree, and read it in a viewer."""
+    sidebar.get_by_role("tab", name="Search").click()
+    hits = sidebar.locator(".sbf-Hit")
+    found: set[str] = set()
+    for query in (*TREES, *PAYLOADS):
+        if query in TREES or query in set(names) - found:
+            sidebar.get_by_role("searchbox", name="Search").fill(query)
+            tab.keyboard.press("Enter")
+            expect(sidebar.locator(".sbf-SearchStatus")).to_contain_text("hits in")
+            found |= set(hits.locator(".sbf-Name").all_text_contents())
+            hits.evaluate_all("hits => hits.forEach(it => it.click())")
+    assert set(names) <= found
+    hits.first.get_by_role("button", name="Insert as a quote").click()
+    viewers = tab.locator(".sbf-Viewer")
+    expect(viewers.locator("mark.sbf-Cited")).to_have_count(len(names))
+    assert set(names) <= set(viewers.locator(".sbf-Name").all_text_contents())
+
+
+def talk_about_them(tab: Page, sidebar: Locator) -> None:
+    """Ask with all of them, read an answer of all of them, follow its citation, keep it in the Jupyter notebook."""
+    sidebar.get_by_role("tab", name="Chat").click()
+    expect(sidebar.get_by_role("combobox", name="Chat").locator("option")).to_have_count(50)
+    sidebar.get_by_role("button", name="New chat").click()
+    sidebar.get_by_role("textbox", name="Question").fill("\n".join(["What does the alder say?", *PAYLOADS]))
+    tab.keyboard.press("Enter")
+    answer = sidebar.locator(".sbf-is-assistant[data-status=done]")
+    expect(answer.locator(".sbf-Marker").first).to_be_visible(timeout=30_000)
+    for payload in PAYLOADS:
+        expect(answer).to_contain_text("sbfHarm" if "sbfHarm" in payload else "harm.example")
+    used = sidebar.get_by_role("group", name="Sources used")
+    used.get_by_role("button", name="Sources used").click()
+    expect(used.get_by_role("combobox")).to_have_count(len(PAYLOADS))
+    answer.locator(".sbf-Marker").first.click()
+    answer.get_by_role("button", name="Insert into the Jupyter notebook").click()
+    answer.get_by_role("button", name="Save as a note").click()
+    sidebar.get_by_role("button", name="Delete this chat").click()
+    expect(tab.locator(".jp-Dialog-content")).to_contain_text("alder")

@@ -8,9 +8,10 @@ import { sentence } from './actions';
 import { h, iconButton, problemView } from './dom';
 import * as icons from './icons';
 import { Inserter } from './inserter';
+import { LevelsView } from './levelsView';
 import { Library } from './library';
 import { MessageView } from './messageView';
-import { Chat, Message, MessageDelta, Page, Span } from './records';
+import { Chat, Level, Message, MessageDelta, Page, Span } from './records';
 import { ScopeSelect } from './scopeSelect';
 import { Line, ServiceError } from './service';
 
@@ -20,10 +21,14 @@ export class ChatView extends Widget {
   private _input = h('textarea', { class: 'sbf-Input', rows: 2, placeholder: 'Ask the sources', 'aria-label': 'Question' });
   private _send = iconButton(icons.sendIcon, 'Send (Enter)', () => void this._submit(), 'sbf-mod-accent');
   private _stop = iconButton(icons.stopIcon, 'Stop writing', () => void this._halt(), 'sbf-mod-accent');
+  private _levels: LevelsView;
+  /** The levels of a chat that has not begun. */
+  private _fresh: Chat['levels'] = {};
   private _chats: Chat[] = [];
   private _chat: Chat | null = null;
   private _writing: { view: MessageView; leave: AbortController } | null = null;
   private _notebookId = '';
+  private _sourceCount = 0;
 
   constructor(
     private _library: Library,
@@ -32,6 +37,7 @@ export class ChatView extends Widget {
   ) {
     super();
     this.addClass('sbf-Chat');
+    this._levels = new LevelsView(_library, (sourceId, level) => this._setLevel(sourceId, level));
     this.node.append(
       h('div', { class: 'sbf-Bar' }, new ScopeSelect(_library, false).node),
       h(
@@ -41,6 +47,7 @@ export class ChatView extends Widget {
         iconButton(icons.addIcon, 'New chat', () => this._begin()),
         iconButton(icons.trashIcon, 'Delete this chat', () => void this._delete())
       ),
+      this._levels.node,
       this._log,
       h('div', { class: 'sbf-Composer' }, this._input, this._send, this._stop)
     );
@@ -83,6 +90,10 @@ export class ChatView extends Widget {
   private async _follow(): Promise<void> {
     const id = this._library.current?.id ?? '';
     this._input.disabled = !id;
+    if (id === this._notebookId && this._library.current?.source_count !== this._sourceCount) {
+      this._levels.reload();
+    }
+    this._sourceCount = this._library.current?.source_count ?? 0;
     if (id === this._notebookId || !this.isVisible) {
       return;
     }
@@ -109,6 +120,8 @@ export class ChatView extends Widget {
   private _begin(): void {
     this._writing?.leave.abort();
     this._chat = null;
+    this._fresh = {};
+    this._levels.spent(null);
     this._welcome();
     this._drawSessions();
     this._input.focus();
@@ -127,6 +140,7 @@ export class ChatView extends Widget {
     const page = first && first.total > first.items.length ? await this._page(chat, first.total - 100) : first;
     if (page && this._chat === chat) {
       this._log.replaceChildren(...page.items.map(it => this._view(it).node));
+      this._levels.spent(page.items.filter(it => it.answer).pop()?.answer ?? null);
       this._toEnd();
       const last = page.items[page.items.length - 1];
       if (last?.status === 'writing') {
@@ -167,7 +181,7 @@ export class ChatView extends Widget {
   private async *_sent(text: string, leave: AbortSignal): AsyncGenerator<Line> {
     const { service } = this._library;
     if (!this._chat) {
-      const chat = await service.call<Chat>('CreateChat', { notebook_id: this._notebookId });
+      const chat = await service.call<Chat>('CreateChat', { notebook_id: this._notebookId, levels: this._fresh });
       if (leave.aborted) {
         return; // another notebook is shown by now
       }
@@ -189,6 +203,7 @@ export class ChatView extends Widget {
           view.add(line.value as MessageDelta);
         } else if (line.record === 'Message') {
           view.set(line.value as Message);
+          this._levels.spent(view.message.answer);
         }
         if (atEnd) {
           this._toEnd();
@@ -204,6 +219,17 @@ export class ChatView extends Widget {
         this._busy(false);
       }
     }
+  }
+
+  private async _setLevel(sourceId: string, level: Level): Promise<void> {
+    const chat = this._chat;
+    const wanted = { chat_id: chat?.id, levels: { [sourceId]: level } };
+    if (chat) {
+      chat.levels = (await this._library.service.call<Chat>('UpdateChat', wanted)).levels;
+    } else {
+      this._fresh = { ...this._fresh, [sourceId]: level };
+    }
+    this._drawSessions();
   }
 
   /** Stop the writing; what was written stays. */
@@ -264,6 +290,7 @@ export class ChatView extends Widget {
     const options = this._chats.map(it => h('option', { value: it.id }, it.title || 'New chat'));
     this._sessions.replaceChildren(...(this._chat ? [] : [h('option', { value: '' }, 'New chat')]), ...options);
     this._sessions.value = this._chat?.id ?? '';
+    this._levels.show(this._notebookId, this._chat?.levels ?? this._fresh);
   }
 
   private _busy(writing: boolean): void {

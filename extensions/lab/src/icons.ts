@@ -36,3 +36,6 @@ export const codeIcon = stroke('code', '<path d="M5.6 4.4L2 8l3.6 3.6M10.4 4.4L1
 export const sendIcon = stroke('send', '<path d="M2.6 3l11 5-11 5 1.8-5zM4.4 8h4"/>');
 export const searchIcon = stroke('search', '<circle cx="7" cy="7" r="4.4"/><path d="M10.4 10.4L14 14"/>');
 export const chatIcon = stroke('chat', '<path d="M2.4 3h11.2v8H7.4L4.6 13.6V11H2.4z"/>');
+export const pageIcon = stroke('page', '<path d="M2.6 2.4h10.8v11.2H2.6zM8 2.4v11.2M4.4 5.4h1.8M4.4 8h1.8"/>');
+export const beforeIcon = stroke('before', '<path d="M9.8 3.6L5.4 8l4.4 4.4"/>');
+export const afterIcon = stroke('after', '<path d="M6.2 3.6L10.6 8l-4.4 4.4"/>');

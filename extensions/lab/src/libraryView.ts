@@ -86,6 +86,7 @@ export class LibraryView extends Widget {
     } else {
       this._tree.replaceChildren(...shown.flatMap(it => this._branch(it)));
     }
+    this._tree.setAttribute('role', this._rows.size ? 'tree' : 'group'); // a tree holds nothing but rows
     this._tree.scrollTop = top;
     const first = this._rows.get(this._focused) ?? this._rows.get(this._library.current?.id ?? '') ?? [...this._rows.values()][0];
     first?.setAttribute('tabindex', '0');

@@ -14,7 +14,10 @@ const HEADING = /^(#{1,6})\s+(.*)$/;
 const BULLET = /^\s*[-*+•]\s+(.*)$/;
 const NUMBERED = /^\s*\d{1,3}[.)]\s+(.*)$/;
 const QUOTE = /^>\s?(.*)$/;
-const INLINE = /(`[^`\n]+`)|\*\*([^*\n]+)\*\*|(?<![\w*])[*_]([^*_\n]+)[*_](?![\w*])|\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]/g;
+/** What counts inside a line: code, bold, italic, markers. */
+export const INLINE = /(`[^`\n]+`)|\*\*([^*\n]+)\*\*|(?<![\w*])[*_]([^*_\n]+)[*_](?![\w*])|\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]/g;
+/** What a line begins with that makes it a heading, an item of a list, or a quotation; and its words. */
+export const LINE = /^(#{1,6}\s+|\s*[-*+•]\s+|\s*\d{1,3}[.)]\s+|>\s?|)(.*)$/s;
 
 /** Return the elements of a text. */
 export function markdown(text: string, marker: MarkerMaker): DocumentFragment {

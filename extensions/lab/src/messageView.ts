@@ -3,13 +3,13 @@
 import { Notification } from '@jupyterlab/apputils';
 
 import { sentence } from './actions';
+import { answerMarkdown, escapeMarkdown } from './cells';
 import { h, iconButton, problemView } from './dom';
 import * as icons from './icons';
 import { Inserter } from './inserter';
 import { Library } from './library';
 import { markdown } from './markdown';
 import { Citation, citationsOf, Message, MessageDelta, place, Span } from './records';
-import { escapeMarkdown } from './searchView';
 import { ServiceError } from './service';
 
 export class MessageView {
@@ -138,6 +138,6 @@ export class MessageView {
       const doubt = it.status === 'verified' ? '' : ' (unverified)';
       return `${it.marker}. *${escapeMarkdown(where)}*${doubt}: “${escapeMarkdown(it.quote)}”`;
     });
-    return [this.message.text.trim(), ...(references.length ? ['', '**References**', '', ...references] : [])].join('\n');
+    return [answerMarkdown(this.message.text), ...(references.length ? ['', '**References**', '', ...references] : [])].join('\n');
   }
 }

@@ -80,18 +80,35 @@ export interface Citation extends Span {
   quote: string;
 }
 
+/** How much of a source a chat may use: nothing, what is found in it, or all of it as far as it fits. */
+export type Level = 'off' | 'passages' | 'full';
+
+/** How the window of a model was spent, in tokens, and what did not fit. */
+export interface Budget {
+  window: number;
+  used: number;
+  passages: number;
+  cut: number;
+  cut_sources: string[];
+}
+
 export interface Answer {
   id: string;
   question: string;
   answered: boolean;
   text: string;
   citations: { items: Citation[] } | Citation[];
+  budget: Budget;
+  usage: { cost_usd: number | null };
+  provenance: { model: string };
 }
 
 export interface Chat {
   id: string;
   notebook_id: string;
   title: string;
+  /** Of sources that are not named here it may use what is found in them. */
+  levels: Record<string, Level>;
   message_count: number;
 }
 

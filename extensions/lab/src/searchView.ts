@@ -3,6 +3,7 @@
 import { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
+import { quote, searchCode } from './cells';
 import { h, iconButton, moveFocus, problemView } from './dom';
 import * as icons from './icons';
 import { Inserter } from './inserter';
@@ -81,7 +82,8 @@ export class SearchView extends Widget {
     } catch (error) {
       if (turn === this._latest) {
         this._status.textContent = '';
-        this._list.replaceChildren(problemView(ServiceError.from(error), () => void this._search()));
+        const problem = problemView(ServiceError.from(error), () => void this._search());
+        this._list.replaceChildren(h('div', { role: 'listitem' }, problem));
       }
     } finally {
       this._list.removeAttribute('aria-busy');
@@ -160,21 +162,4 @@ function snippet(hit: Hit): HTMLElement {
   }
   out.append(hit.text.slice(at, to), to < hit.text.length ? ' …' : '');
   return out;
-}
-
-/** A span as a quote in Markdown that names its source. */
-export function quote(span: Span & ({ text: string } | { quote: string })): string {
-  const words = 'quote' in span ? span.quote : span.text;
-  const where = [span.source, place(span.location), `version ${span.version}`].filter(Boolean).join(', ');
-  return `${words.trim().replace(/^/gm, '> ')}\n>\n> — *${escapeMarkdown(where)}*`;
-}
-
-/** Text that Markdown shows as it is. */
-export function escapeMarkdown(text: string): string {
-  return text.replace(/[\\`*_{}[\]<>#|$~]/g, '\\$&').replace(/\s+/g, ' ');
-}
-
-function searchCode(query: string, notebook: string): string {
-  const over = notebook ? `ws.notebooks.get(${JSON.stringify(notebook)})` : 'ws';
-  return `import sbf_kernel as sbf\n\nws = sbf.connect()\n${over}.search(${JSON.stringify(query)})`;
 }

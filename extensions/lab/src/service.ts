@@ -28,6 +28,14 @@ export const NO_SERVER_HALF = new ServiceError(
   404
 );
 
+/** A page of a version of a source, and how wide its picture is, in pixels. */
+export interface PageWanted {
+  source_id: string;
+  version_id: string;
+  page: number;
+  width: number;
+}
+
 const STOPPED = new ServiceError('cancelled', 'Stopped.');
 
 /** One line of a stream. */
@@ -99,6 +107,13 @@ export class Service {
   async upload<T>(notebookId: string, file: File): Promise<T> {
     const query = new URLSearchParams({ notebook_id: notebookId, name: file.name });
     return (await this._send(`upload?${query}`, { method: 'POST', body: file })).json();
+  }
+
+  /** Return the picture of a page, and how many pages there are. The browser keeps it: a version never changes. */
+  async page(wanted: PageWanted, signal: AbortSignal): Promise<{ picture: Blob; pages: number }> {
+    const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
+    const response = await this._send(`page?${query}`, { method: 'GET', cache: 'default', signal });
+    return { picture: await response.blob(), pages: Number(response.headers.get('X-SBF-Pages')) };
   }
 
   private async _send(path: string, init: RequestInit): Promise<Response> {

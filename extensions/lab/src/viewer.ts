@@ -4,11 +4,12 @@ import { MainAreaWidget, Notification } from '@jupyterlab/apputils';
 import { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
+import { quote } from './cells';
 import { h, iconButton, problemView } from './dom';
 import * as icons from './icons';
 import { Inserter } from './inserter';
+import { PageView } from './pageView';
 import { place, SourceText, Span, utf16 } from './records';
-import { quote } from './searchView';
 import { Service, ServiceError } from './service';
 
 /** So many UTF-16 units or more stand in a block: the browser lays out only the blocks in sight. */
@@ -32,7 +33,8 @@ export interface ViewerArgs {
 export class SourceViewer extends Widget {
   private _text = h('div', { class: 'sbf-Text', role: 'document', tabindex: 0 });
   private _where = h('span', { class: 'sbf-Faint' });
-  private _tools = h('span', { class: 'sbf-RowActions' });
+  private _tools = h('span');
+  private _pages: PageView;
   private _loaded: SourceText | null = null;
 
   constructor(
@@ -42,8 +44,12 @@ export class SourceViewer extends Widget {
   ) {
     super();
     this.addClass('sbf-Viewer');
-    const head = h('div', { class: 'sbf-Viewer-head' }, h('strong', { class: 'sbf-Name' }, args.source), this._where, this._tools);
-    this.node.append(head, this._text);
+    this._pages = new PageView(_service);
+    const name = h('strong', { class: 'sbf-Name' }, args.source);
+    this.node.append(
+      h('div', { class: 'sbf-Viewer-head' }, name, this._where, h('span', { class: 'sbf-RowActions' }, this._tools, this._pages.toggle)),
+      h('div', { class: 'sbf-Viewer-body' }, this._text, this._pages.node)
+    );
     void this.display(args);
   }
 
@@ -54,7 +60,8 @@ export class SourceViewer extends Widget {
       if (!this._loaded || (args.version_id && args.version_id !== this._loaded.version_id)) {
         this._text.setAttribute('aria-busy', 'true');
         const wanted = { source_id: args.source_id, version_id: args.version_id ?? null };
-        this._loaded = await this._service.call<SourceText>('GetSourceText', wanted);
+        const text = this._service.call<SourceText>('GetSourceText', wanted);
+        [this._loaded] = await Promise.all([text, this._pages.begin(args.source_id)]);
       }
       this._draw(this._loaded);
     } catch (error) {
@@ -68,6 +75,11 @@ export class SourceViewer extends Widget {
     this._text.focus({ preventScroll: true });
   }
 
+  override dispose(): void {
+    this._pages.end();
+    super.dispose();
+  }
+
   private _draw(loaded: SourceText): void {
     const { start, end, location, highlights } = this.args;
     const at = (index: number) => utf16(loaded.text, index);
@@ -78,6 +90,7 @@ export class SourceViewer extends Widget {
     const blocks = cut(loaded.text).map(([from, to]) => h('div', { class: 'sbf-Block' }, ...pieces(loaded.text, [from, to], cited, matches)));
     this._text.replaceChildren(...blocks);
     this._text.setAttribute('aria-label', loaded.name);
+    this._pages.show(loaded, location?.page ?? 1);
     this._tools.replaceChildren(...(cited[1] > cited[0] ? this._citing(loaded, cited) : []));
     const mark = this._text.querySelector('mark mark') ?? this._text.querySelector('mark');
     if (mark) {

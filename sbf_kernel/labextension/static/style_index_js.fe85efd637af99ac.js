@@ -1,5 +1,5 @@
-"use strict";(self.rspackChunksbf_lab=self.rspackChunksbf_lab||[]).push([["style_index_js"],{"./node_modules/css-loader/dist/cjs.js!./style/index.css"(o,e,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=r.n(n),a=r("./node_modules/css-loader/dist/cjs.js!./style/parts.css"),d=r("./node_modules/css-loader/dist/cjs.js!./style/sidebar.css"),l=r("./node_modules/css-loader/dist/cjs.js!./style/viewer.css"),p=i()(s());p.i(a.A),p.i(d.A),p.i(l.A),p.push([o.id,`
-`,""]),r.d(e,{},{A:p})},"./node_modules/css-loader/dist/cjs.js!./style/parts.css"(o,e,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=(r.n(n))()(s());i.push([o.id,`/* Parts that every panel uses. Colours come from the theme. */
+"use strict";(self.rspackChunksbf_lab=self.rspackChunksbf_lab||[]).push([["style_index_js"],{"./node_modules/css-loader/dist/cjs.js!./style/index.css"(e,o,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=r.n(n),a=r("./node_modules/css-loader/dist/cjs.js!./style/parts.css"),d=r("./node_modules/css-loader/dist/cjs.js!./style/sidebar.css"),l=r("./node_modules/css-loader/dist/cjs.js!./style/viewer.css"),p=i()(s());p.i(a.A),p.i(d.A),p.i(l.A),p.push([e.id,`
+`,""]),r.d(o,{},{A:p})},"./node_modules/css-loader/dist/cjs.js!./style/parts.css"(e,o,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=(r.n(n))()(s());i.push([e.id,`/* Parts that every panel uses. Colours come from the theme. */
 
 .sbf-Icon,
 .sbf-IconButton > span,
@@ -148,6 +148,10 @@ svg:has(> .sbf-stroke) {
   margin: 0 0 6px;
 }
 
+.sbf-Problem p::first-letter {
+  text-transform: uppercase;
+}
+
 .sbf-Problem-hint {
   color: var(--jp-ui-font-color2);
 }
@@ -253,7 +257,7 @@ svg:has(> .sbf-stroke) {
   color: var(--jp-ui-font-color1);
   font-size: var(--jp-ui-font-size1);
 }
-`,""]),r.d(e,{},{A:i})},"./node_modules/css-loader/dist/cjs.js!./style/sidebar.css"(o,e,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=(r.n(n))()(s());i.push([o.id,`/* The panel at the left. */
+`,""]),r.d(o,{},{A:i})},"./node_modules/css-loader/dist/cjs.js!./style/sidebar.css"(e,o,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=(r.n(n))()(s());i.push([e.id,`/* The panel at the left. */
 
 .sbf-Sidebar {
   display: flex;
@@ -799,7 +803,7 @@ svg:has(> .sbf-stroke) {
   field-sizing: content;
   line-height: 1.4;
 }
-`,""]),r.d(e,{},{A:i})},"./node_modules/css-loader/dist/cjs.js!./style/viewer.css"(o,e,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=(r.n(n))()(s());i.push([o.id,`/* The tab with the text of a source. */
+`,""]),r.d(o,{},{A:i})},"./node_modules/css-loader/dist/cjs.js!./style/viewer.css"(e,o,r){var t=r("./node_modules/css-loader/dist/runtime/noSourceMaps.js"),s=r.n(t),n=r("./node_modules/css-loader/dist/runtime/api.js"),i=(r.n(n))()(s());i.push([e.id,`/* The tab with the text of a source. */
 
 .sbf-Viewer {
   container-type: inline-size;
@@ -835,7 +839,7 @@ svg:has(> .sbf-stroke) {
 }
 
 .sbf-Page {
-  flex: 0 1 42%;
+  flex: 0 1 40%;
   min-width: 0;
   padding: 8px 12px 12px;
   overflow: auto;
@@ -900,7 +904,7 @@ svg:has(> .sbf-stroke) {
   box-sizing: border-box;
   flex: 1 1 0;
   min-width: 0;
-  padding: 20px max(24px, calc(50% - 24em)) 40vh;
+  padding: 20px 24px 40vh;
   overflow: auto;
   font-family: var(--jp-content-font-family);
   font-size: var(--jp-content-font-size1);
@@ -908,6 +912,11 @@ svg:has(> .sbf-stroke) {
   overflow-wrap: anywhere;
   user-select: text;
   white-space: pre-wrap;
+}
+
+.sbf-Text > * {
+  max-width: 48em;
+  margin-inline: auto;
 }
 
 .sbf-Text .sbf-Problem {
@@ -924,4 +933,4 @@ svg:has(> .sbf-stroke) {
   box-decoration-break: clone;
   -webkit-box-decoration-break: clone;
 }
-`,""]),r.d(e,{},{A:i})},"./node_modules/css-loader/dist/runtime/api.js"(o){o.exports=function(o){var e=[];return e.toString=function(){return this.map(function(e){var r="",t=void 0!==e[5];return e[4]&&(r+="@supports (".concat(e[4],") {")),e[2]&&(r+="@media ".concat(e[2]," {")),t&&(r+="@layer".concat(e[5].length>0?" ".concat(e[5]):""," {")),r+=o(e),t&&(r+="}"),e[2]&&(r+="}"),e[4]&&(r+="}"),r}).join("")},e.i=function(o,r,t,s,n){"string"==typeof o&&(o=[[null,o,void 0]]);var i={};if(t)for(var a=0;a<this.length;a++){var d=this[a][0];null!=d&&(i[d]=!0)}for(var l=0;l<o.length;l++){var p=[].concat(o[l]);t&&i[p[0]]||(void 0!==n&&(void 0===p[5]||(p[1]="@layer".concat(p[5].length>0?" ".concat(p[5]):""," {").concat(p[1],"}")),p[5]=n),r&&(p[2]&&(p[1]="@media ".concat(p[2]," {").concat(p[1],"}")),p[2]=r),s&&(p[4]?(p[1]="@supports (".concat(p[4],") {").concat(p[1],"}"),p[4]=s):p[4]="".concat(s)),e.push(p))}},e}},"./node_modules/css-loader/dist/runtime/noSourceMaps.js"(o){o.exports=function(o){return o[1]}},"./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"(o){var e=[];function r(o){for(var r=-1,t=0;t<e.length;t++)if(e[t].identifier===o){r=t;break}return r}function t(o,t){for(var s={},n=[],i=0;i<o.length;i++){var a=o[i],d=t.base?a[0]+t.base:a[0],l=s[d]||0,p="".concat(d," ").concat(l);s[d]=l+1;var c=r(p),f={css:a[1],media:a[2],sourceMap:a[3],supports:a[4],layer:a[5]};if(-1!==c)e[c].references++,e[c].updater(f);else{var b=function(o,e){var r=e.domAPI(e);return r.update(o),function(e){e?(e.css!==o.css||e.media!==o.media||e.sourceMap!==o.sourceMap||e.supports!==o.supports||e.layer!==o.layer)&&r.update(o=e):r.remove()}}(f,t);t.byIndex=i,e.splice(i,0,{identifier:p,updater:b,references:1})}n.push(p)}return n}o.exports=function(o,s){var n=t(o=o||[],s=s||{});return function(o){o=o||[];for(var i=0;i<n.length;i++){var a=r(n[i]);e[a].references--}for(var d=t(o,s),l=0;l<n.length;l++){var p=r(n[l]);0===e[p].references&&(e[p].updater(),e.splice(p,1))}n=d}}},"./node_modules/style-loader/dist/runtime/insertBySelector.js"(o){var e={};o.exports=function(o,r){var t=function(o){if(void 0===e[o]){var r=document.querySelector(o);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(o){r=null}e[o]=r}return e[o]}(o);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(r)}},"./node_modules/style-loader/dist/runtime/insertStyleElement.js"(o){o.exports=function(o){var e=document.createElement("style");return o.setAttributes(e,o.attributes),o.insert(e,o.options),e}},"./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"(o,e,r){o.exports=function(o){var e=r.nc;e&&o.setAttribute("nonce",e)}},"./node_modules/style-loader/dist/runtime/styleDomAPI.js"(o){o.exports=function(o){if("u"<typeof document)return{update:function(){},remove:function(){}};var e=o.insertStyleElement(o);return{update:function(r){var t,s,n;t="",r.supports&&(t+="@supports (".concat(r.supports,") {")),r.media&&(t+="@media ".concat(r.media," {")),(s=void 0!==r.layer)&&(t+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),t+=r.css,s&&(t+="}"),r.media&&(t+="}"),r.supports&&(t+="}"),(n=r.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),o.styleTagTransform(t,e,o.options)},remove:function(){var o;null===(o=e).parentNode||o.parentNode.removeChild(o)}}}},"./node_modules/style-loader/dist/runtime/styleTagTransform.js"(o){o.exports=function(o,e){if(e.styleSheet)e.styleSheet.cssText=o;else{for(;e.firstChild;)e.removeChild(e.firstChild);e.appendChild(document.createTextNode(o))}}},"./style/index.js"(o,e,r){var t=r("./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"),s=r.n(t),n=r("./node_modules/style-loader/dist/runtime/styleDomAPI.js"),i=r.n(n),a=r("./node_modules/style-loader/dist/runtime/insertBySelector.js"),d=r.n(a),l=r("./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"),p=r.n(l),c=r("./node_modules/style-loader/dist/runtime/insertStyleElement.js"),f=r.n(c),b=r("./node_modules/style-loader/dist/runtime/styleTagTransform.js"),u=r.n(b),x=r("./node_modules/css-loader/dist/cjs.js!./style/index.css"),g={};g.styleTagTransform=u(),g.setAttributes=p(),g.insert=d().bind(null,"head"),g.domAPI=i(),g.insertStyleElement=f(),s()(x.A,g),x.A&&x.A.locals&&x.A.locals}}]);
+`,""]),r.d(o,{},{A:i})},"./node_modules/css-loader/dist/runtime/api.js"(e){e.exports=function(e){var o=[];return o.toString=function(){return this.map(function(o){var r="",t=void 0!==o[5];return o[4]&&(r+="@supports (".concat(o[4],") {")),o[2]&&(r+="@media ".concat(o[2]," {")),t&&(r+="@layer".concat(o[5].length>0?" ".concat(o[5]):""," {")),r+=e(o),t&&(r+="}"),o[2]&&(r+="}"),o[4]&&(r+="}"),r}).join("")},o.i=function(e,r,t,s,n){"string"==typeof e&&(e=[[null,e,void 0]]);var i={};if(t)for(var a=0;a<this.length;a++){var d=this[a][0];null!=d&&(i[d]=!0)}for(var l=0;l<e.length;l++){var p=[].concat(e[l]);t&&i[p[0]]||(void 0!==n&&(void 0===p[5]||(p[1]="@layer".concat(p[5].length>0?" ".concat(p[5]):""," {").concat(p[1],"}")),p[5]=n),r&&(p[2]&&(p[1]="@media ".concat(p[2]," {").concat(p[1],"}")),p[2]=r),s&&(p[4]?(p[1]="@supports (".concat(p[4],") {").concat(p[1],"}"),p[4]=s):p[4]="".concat(s)),o.push(p))}},o}},"./node_modules/css-loader/dist/runtime/noSourceMaps.js"(e){e.exports=function(e){return e[1]}},"./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"(e){var o=[];function r(e){for(var r=-1,t=0;t<o.length;t++)if(o[t].identifier===e){r=t;break}return r}function t(e,t){for(var s={},n=[],i=0;i<e.length;i++){var a=e[i],d=t.base?a[0]+t.base:a[0],l=s[d]||0,p="".concat(d," ").concat(l);s[d]=l+1;var f=r(p),c={css:a[1],media:a[2],sourceMap:a[3],supports:a[4],layer:a[5]};if(-1!==f)o[f].references++,o[f].updater(c);else{var b=function(e,o){var r=o.domAPI(o);return r.update(e),function(o){o?(o.css!==e.css||o.media!==e.media||o.sourceMap!==e.sourceMap||o.supports!==e.supports||o.layer!==e.layer)&&r.update(e=o):r.remove()}}(c,t);t.byIndex=i,o.splice(i,0,{identifier:p,updater:b,references:1})}n.push(p)}return n}e.exports=function(e,s){var n=t(e=e||[],s=s||{});return function(e){e=e||[];for(var i=0;i<n.length;i++){var a=r(n[i]);o[a].references--}for(var d=t(e,s),l=0;l<n.length;l++){var p=r(n[l]);0===o[p].references&&(o[p].updater(),o.splice(p,1))}n=d}}},"./node_modules/style-loader/dist/runtime/insertBySelector.js"(e){var o={};e.exports=function(e,r){var t=function(e){if(void 0===o[e]){var r=document.querySelector(e);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(e){r=null}o[e]=r}return o[e]}(e);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(r)}},"./node_modules/style-loader/dist/runtime/insertStyleElement.js"(e){e.exports=function(e){var o=document.createElement("style");return e.setAttributes(o,e.attributes),e.insert(o,e.options),o}},"./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"(e,o,r){e.exports=function(e){var o=r.nc;o&&e.setAttribute("nonce",o)}},"./node_modules/style-loader/dist/runtime/styleDomAPI.js"(e){e.exports=function(e){if("u"<typeof document)return{update:function(){},remove:function(){}};var o=e.insertStyleElement(e);return{update:function(r){var t,s,n;t="",r.supports&&(t+="@supports (".concat(r.supports,") {")),r.media&&(t+="@media ".concat(r.media," {")),(s=void 0!==r.layer)&&(t+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),t+=r.css,s&&(t+="}"),r.media&&(t+="}"),r.supports&&(t+="}"),(n=r.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),e.styleTagTransform(t,o,e.options)},remove:function(){var e;null===(e=o).parentNode||e.parentNode.removeChild(e)}}}},"./node_modules/style-loader/dist/runtime/styleTagTransform.js"(e){e.exports=function(e,o){if(o.styleSheet)o.styleSheet.cssText=e;else{for(;o.firstChild;)o.removeChild(o.firstChild);o.appendChild(document.createTextNode(e))}}},"./style/index.js"(e,o,r){var t=r("./node_modules/style-loader/dist/runtime/injectStylesIntoStyleTag.js"),s=r.n(t),n=r("./node_modules/style-loader/dist/runtime/styleDomAPI.js"),i=r.n(n),a=r("./node_modules/style-loader/dist/runtime/insertBySelector.js"),d=r.n(a),l=r("./node_modules/style-loader/dist/runtime/setAttributesWithoutAttributes.js"),p=r.n(l),f=r("./node_modules/style-loader/dist/runtime/insertStyleElement.js"),c=r.n(f),b=r("./node_modules/style-loader/dist/runtime/styleTagTransform.js"),u=r.n(b),x=r("./node_modules/css-loader/dist/cjs.js!./style/index.css"),g={};g.styleTagTransform=u(),g.setAttributes=p(),g.insert=d().bind(null,"head"),g.domAPI=i(),g.insertStyleElement=c(),s()(x.A,g),x.A&&x.A.locals&&x.A.locals}}]);

@@ -13,13 +13,14 @@ from benchmarks import report
 
 QUICK = (
     ("imports",),
+    ("startup", "--runs", "4"),
     ("ingest", "--rounds", "1"),
     ("latency", "--chunks", "20000", "--questions", "50"),
     ("scale", "--chunks", "20000", "--questions", "20"),
     ("reference_bm25",),
     ("service", "--rounds", "1", "--streams", "50", "--answers", "10", "--seconds", "5"),
 )
-FULL = (("imports",), ("ingest",), ("latency",), ("scale",), ("reference_bm25",), ("service",))
+FULL = (("imports",), ("startup",), ("ingest",), ("latency",), ("scale",), ("reference_bm25",), ("service",))
 
 
 def main() -> int:

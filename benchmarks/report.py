@@ -81,6 +81,26 @@ def imports(figures: dict[str, Any]) -> str:
     )
 
 
+def startup(figures: dict[str, Any]) -> str:
+    """JupyterLab with and without the server half."""
+    names = {"without the server half": "without", "with it": "with", "more": "more"}
+    rows = [(words, *figures[name].values()) for words, name in names.items()]
+    return table(rows, (f"JupyterLab, {figures['runs']} starts each", "wall ms", "CPU ms", "fastest wall ms"))
+
+
+def fresh_install(figures: dict[str, Any]) -> str:
+    """Show what pip took, and the promises."""
+    kept = sum(outcome == "kept" for outcome in figures["promises"].values())
+    shown = {
+        "seconds of `pip install`, nothing cached": figures["pip_install_s"],
+        "packages": figures["packages"],
+        "MB on disk": figures["size_mb"],
+        "promises": len(figures["promises"]),
+        "kept": kept,
+    }
+    return table(list(shown.items()), ("", ""))
+
+
 def ingest(figures: dict[str, Any]) -> str:
     """Adding against the model alone."""
     return table(list(figures.items()), ("", "median"))
@@ -168,6 +188,8 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scale": scale,
     "latency": latency,
     "imports": imports,
+    "startup": startup,
+    "fresh_install": fresh_install,
     "ingest": ingest,
     "reference_bm25": reference_bm25,
     "break_even": break_even,

@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-DRILLS = ("kill_ingest", "kill_workers", "redis_away", "sign_in", "postgres_away", "cuts", "fuzz")
+DRILLS = ("kill_ingest", "kill_workers", "redis_away", "sign_in", "postgres_away", "cuts", "fuzz", "fresh_install")
 
 
 def main() -> int:

@@ -67,6 +67,12 @@ _FILLERS: Final = {
     "nl": "meer waarom hoe voorbeeld graag",
     "": "почему ещё",
 }
+_EXPLETIVES: Final = {
+    "en": re.compile(
+        r"\bit\b(.*?)\bthat\b|\bthat\b(?= (?:an?|the|all|some|any|no|every|there|it|they|we|you)\b)", re.IGNORECASE
+    )
+}
+"""Words that look like pronouns and are none: "does it mean that a …"."""
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _UNSPACED: Final = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _UNSPACED_PRONOUNS: Final = re.compile(r"[它他她这那其]|それ|これ|그것|이것")
@@ -126,6 +132,8 @@ def refers_back(text: str) -> bool:
         return len("".join(words)) <= SHORT_UNSPACED or bool(_UNSPACED_PRONOUNS.search(text))
     language = _language(words)
     own = [word for word in words if _says_something(word, language)]
+    if language in _EXPLETIVES:
+        words = _words(_EXPLETIVES[language].sub(r" \1 ", text)) or words
     if not own or words[0] in _listed(_OPENERS, language):
         return True
     return len(own) <= FEW_WORDS and not _listed(_PRONOUNS, language).isdisjoint(words)

@@ -26,9 +26,10 @@ import nbformat
 import pytest
 
 from sbf_kernel.records import LOCAL
+from tests.integration.model_server import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from playwright.sync_api import Browser, Locator, Page
 
@@ -71,11 +72,11 @@ class Lab:
     token: str
     root: Path
 
-    def write(self, name: str, *cells: str) -> None:
+    def write(self, name: str, *cells: str, kernel: str = "python3") -> None:
         """Write a Jupyter notebook with these code cells."""
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell, id=f"cell-{at}") for at, cell in enumerate(cells)],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+            metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
         )
         nbformat.write(notebook, self.root / name)
 
@@ -122,7 +123,14 @@ class Observed:
         dialog.dismiss()
 
 
-def start_lab(folder: Path, home: Path, *, base_url: str = "/", **more: str) -> tuple[Lab, subprocess.Popen[bytes]]:
+def start_lab(
+    folder: Path,
+    home: Path,
+    *,
+    base_url: str = "/",
+    command: Sequence[str] = (sys.executable, "-m", "jupyterlab"),
+    **more: str,
+) -> tuple[Lab, subprocess.Popen[bytes]]:
     """Start a JupyterLab whose kernels work in ``home``, with no settings of the user's own; ``more`` is its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -153,9 +161,7 @@ def start_lab(folder: Path, home: Path, *, base_url: str = "/", **more: str) -> 
         "--JupyterNotebookApp.expose_app_in_browser=True",
     ]  # fmt: skip
     with open(folder / "lab.log", "wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log, cwd=folder
-        )
+        process = subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=log, cwd=folder)
     lab = Lab(f"http://127.0.0.1:{port}{base_url}", token, root)
     _await(lab, process, folder / "lab.log")
     return lab, process
@@ -278,3 +284,21 @@ def violations(page: Page, selector: str) -> list[str]:
         if problem["impact"] in ("serious", "critical")
         for node in problem["nodes"]
     ]
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[Provider]:
+    running = Provider()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def hub_lab(
+    tmp_path_factory: pytest.TempPathFactory, home: Path, runtime: Runtime, provider: Provider
+) -> Iterator[Lab]:
+    """A JupyterLab under the base URL that a hub gives, with a language model."""
+    model = {"SBF_MODEL": "openai:fake-1", "SBF_MODEL_BASE_URL": provider.url, "SBF_MODEL_API_KEY": "key"}
+    opened, process = start_lab(tmp_path_factory.mktemp("hub"), home, base_url="/user/ann/", **model)
+    yield opened
+    stop_lab(opened, process)

@@ -14,20 +14,17 @@ from sbf_kernel import operations as op
 from sbf_kernel.samples import own
 from tests.integration.model_server import Provider, begin, event, say
 from tests.ui.conftest import READY, Lab, open_in_lab, start_lab, stop_lab, violations
-from tests.ui.payloads import HARM, MADE, PAYLOADS
 from tests.ui.sidebar import SIDEBAR, call_sidebar, cells, in_both_themes, open_lab, row, shot, show_sidebar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
-    from sbf_kernel.records import Principal, Source
-    from sbf_kernel.runtime import Runtime
-    from sbf_kernel.workspace import NotebookHandle, Workspace
-    from tests.conftest import CountingEmbedder
+    from sbf_kernel.records import Principal
+    from sbf_kernel.workspace import Workspace
     from tests.ui.conftest import Observed
 
 FERNS = (
@@ -178,6 +175,20 @@ def test_a_chat_answers_and_its_citation_opens_exactly_the_quoted_words(
     expect(tab.locator(".sbf-Viewer mark")).to_have_text("Moss holds water like a sponge and needs no roots.")
 
 
+def test_what_is_asked_while_a_chat_is_still_loading_comes_after_it(lab: Lab, tab: Page, botany: Any) -> None:
+    botany.chat().send("How do spores travel?")
+    tab.route("**/call/ListMessages", lambda route: (time.sleep(1.5), route.continue_()))
+    sidebar = open_lab(tab, lab, "Chat")
+    question = sidebar.get_by_role("textbox", name="Question")
+    expect(question).to_be_enabled()
+    question.fill("How does moss hold water?")
+    tab.keyboard.press("Enter")
+    said = sidebar.locator(".sbf-is-user")
+    expect(said).to_have_text(["How do spores travel?", "How does moss hold water?"], timeout=30_000)
+    expect(sidebar.locator(".sbf-is-assistant[data-status=done]")).to_have_count(2, timeout=30_000)
+    tab.unroute("**/call/ListMessages")
+
+
 def test_a_file_is_dragged_from_the_file_browser(lab: Lab, tab: Page, botany: Any) -> None:
     (lab.root / "dragged.md").write_text("# Lichen\n\nLichen is two beings in one.")
     sidebar = open_lab(tab, lab)
@@ -268,24 +279,6 @@ def test_without_its_server_half_it_says_what_to_do(lab: Lab, tab: Page, observe
     expect(sidebar).to_contain_text("its server half is 0.0.1")
     expect(sidebar.get_by_label("Research notebooks and sources")).to_be_visible()
     observed.errors[:] = [error for error in observed.errors if "404" not in error]
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    running = Provider()
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def hub_lab(
-    tmp_path_factory: pytest.TempPathFactory, home: Path, runtime: Runtime, provider: Provider
-) -> Iterator[Lab]:
-    """A JupyterLab under the base URL that a hub gives, with a language model."""
-    model = {"SBF_MODEL": "openai:fake-1", "SBF_MODEL_BASE_URL": provider.url, "SBF_MODEL_API_KEY": "key"}
-    opened, process = start_lab(tmp_path_factory.mktemp("hub"), home, base_url="/user/ann/", **model)
-    yield opened
-    stop_lab(opened, process)
 
 
 def test_under_a_base_url_an_answer_is_seen_while_it_is_written_and_can_be_stopped(
@@ -421,144 +414,3 @@ def test_what_a_chat_may_use_is_chosen_and_what_it_used_is_told(
     used.get_by_role("button", name="Sources used").click()
     expect(used.get_by_role("combobox", name="What moss may give")).to_have_value("full")
     expect(used).to_contain_text("tokens")
-
-
-SURFACES = ("#sbf-sidebar", ".sbf-Viewer", ".lm-DockPanel-tabBar", ".jp-Dialog-content")
-RENDERED = ".jp-NotebookPanel .jp-RenderedMarkdown"
-DRAWN = "img, iframe, object, embed, script, style, video, audio, form, [onerror], [style*=url]"
-"""Elements that no rendered cell of ours has: a link to a heading is the Lab's own."""
-TREES = ("alder", "birch", "cedar", "dogwood", "elm")
-"""A word for each group of texts to be found by."""
-GROUP = 15
-"""So many texts have the same tree: a search shows 20 hits, and the list of jobs as many."""
-
-
-@pytest.fixture
-def hostile(mine: Workspace) -> Iterator[list[NotebookHandle]]:
-    """A research notebook for each payload, named like it and with a chat of that title."""
-    notebooks = [mine.notebooks.create(payload, description=payload) for payload in PAYLOADS]
-    for payload in PAYLOADS[:50]:
-        notebooks[0].chat(payload)
-    yield notebooks
-    for notebook in notebooks:
-        notebook.delete()
-
-
-def add_hostile(notebook: NotebookHandle, mine: Workspace, payloads: Sequence[str], words: str) -> list[Source]:
-    """Begin to bring in a source for each payload, named like it, that says it in ``words``; without any it is empty."""
-    return [
-        mine.call(
-            op.AddSource(
-                notebook_id=notebook.id,
-                name=payload,
-                origin=f"text:{words[:20]}{number}",
-                content=f"The {words} says {payload} to everybody. {payload} {notebook.id}".encode()
-                if words
-                else b" " * (number + 1),
-            )
-        )
-        for number, payload in enumerate(payloads)
-    ]
-
-
-def test_hostile_names_and_texts_stay_text_on_every_surface(
-    hub_lab: Lab, tab: Page, mine: Workspace, provider: Provider, hostile: list[NotebookHandle],
-    embedder: CountingEmbedder, observed: Observed,
-) -> None:  # fmt: skip
-    assert len(set(PAYLOADS)) >= 60
-    provider.script = lambda h, n: say(h, *(f"{payload} [1]\n\n" for payload in PAYLOADS))
-    hub_lab.write("hostile.ipynb", "1 + 1")
-    tab.goto(hub_lab.address("hostile.ipynb"))
-    sidebar = show_sidebar(tab)
-    sources = see_them_at_work(tab, mine, hostile[0], embedder)
-    see_them_in_the_library(sidebar, mine, hostile, sources)
-    find_and_open_them(tab, sidebar, [source.name for source in sources])
-    talk_about_them(tab, sidebar)
-    for surface in SURFACES:
-        assert tab.locator(surface).locator(MADE).count() == 0, surface
-        assert "sbfHarm" in "".join(tab.locator(surface).all_text_contents()), surface  # it is there, as words
-    assert tab.locator(RENDERED).locator(DRAWN).count() == 0
-    assert "sbfHarm" in "".join(tab.locator(RENDERED).all_text_contents())
-    assert tab.evaluate(HARM)
-    assert observed.foreign == []
-    hub_lab.end_kernels()
-
-
-def see_them_at_work(tab: Page, mine: Workspace, notebook: NotebookHandle, embedder: CountingEmbedder) -> list[Source]:
-    """Bring them in, as many at a time as the list of jobs shows."""
-    tab.locator(".sbf-JobsLabel").click()
-    jobs = tab.get_by_role("list", name="Jobs")
-    done: list[Source] = []
-    for number, tree in enumerate(TREES):
-        embedder.allowed = 0
-        added = add_hostile(notebook, mine, PAYLOADS[number * GROUP : (number + 1) * GROUP], tree)
-        expect(jobs.get_by_role("listitem")).to_have_count(len(added), timeout=20_000)
-        for source in added:
-            expect(jobs).to_contain_text(source.name)
-        assert jobs.locator(MADE).count() == 0
-        embedder.allowed = float("inf")
-        list(mine.stream(op.WatchSources(source_ids=tuple(source.id for source in added))))
-        done += added
-    return done
-
-
-def see_them_in_the_library(
-    sidebar: Locator, mine: Workspace, notebooks: list[NotebookHandle], sources: list[Source]
-) -> None:
-    """See all notebooks, all sources as they are ready, and all as they have failed."""
-    failing = add_hostile(notebooks[1], mine, PAYLOADS, "")
-    list(mine.stream(op.WatchSources(source_ids=tuple(source.id for source in failing))))
-    sidebar.get_by_role("button", name="Refresh").click()
-    expect(sidebar.locator(".sbf-Notebook")).not_to_have_count(0)
-    for notebook in (notebooks[1], notebooks[0]):
-        branch = sidebar.locator(f".sbf-Notebook[data-notebook='{notebook.id}']")
-        if branch.get_attribute("aria-expanded") == "false":
-            branch.click()
-    ready, failed = sidebar.locator(".sbf-Source.sbf-is-ready .sbf-Name"), sidebar.locator(".sbf-is-failed")
-    expect(failed).to_have_count(len(PAYLOADS))
-    expect(ready).to_have_count(len(PAYLOADS))
-    assert {source.name for source in sources} <= set(ready.all_text_contents())
-    assert {notebook.name for notebook in notebooks} <= set(
-        sidebar.locator(".sbf-Notebook .sbf-Name").all_text_contents()
-    )
-    assert all("is empty" in said for said in failed.locator(".sbf-Reason").all_text_contents())
-
-
-def find_and_open_them(tab: Page, sidebar: Locator, names: list[str]) -> None:
-    """Find every text by its tree, and read it in a viewer."""
-    sidebar.get_by_role("tab", name="Search").click()
-    hits = sidebar.locator(".sbf-Hit")
-    found: set[str] = set()
-    for query in (*TREES, *PAYLOADS):
-        if query in TREES or query in set(names) - found:
-            sidebar.get_by_role("searchbox", name="Search").fill(query)
-            tab.keyboard.press("Enter")
-            expect(sidebar.locator(".sbf-SearchStatus")).to_contain_text("hits in")
-            found |= set(hits.locator(".sbf-Name").all_text_contents())
-            hits.evaluate_all("hits => hits.forEach(it => it.click())")
-    assert set(names) <= found
-    hits.first.get_by_role("button", name="Insert as a quote").click()
-    viewers = tab.locator(".sbf-Viewer")
-    expect(viewers.locator("mark.sbf-Cited")).to_have_count(len(names))
-    assert set(names) <= set(viewers.locator(".sbf-Name").all_text_contents())
-
-
-def talk_about_them(tab: Page, sidebar: Locator) -> None:
-    """Ask with all of them, read an answer of all of them, follow its citation, keep it in the Jupyter notebook."""
-    sidebar.get_by_role("tab", name="Chat").click()
-    expect(sidebar.get_by_role("combobox", name="Chat").locator("option")).to_have_count(50)
-    sidebar.get_by_role("button", name="New chat").click()
-    sidebar.get_by_role("textbox", name="Question").fill("\n".join(["What does the alder say?", *PAYLOADS]))
-    tab.keyboard.press("Enter")
-    answer = sidebar.locator(".sbf-is-assistant[data-status=done]")
-    expect(answer.locator(".sbf-Marker").first).to_be_visible(timeout=30_000)
-    for payload in PAYLOADS:
-        expect(answer).to_contain_text("sbfHarm" if "sbfHarm" in payload else "harm.example")
-    used = sidebar.get_by_role("group", name="Sources used")
-    used.get_by_role("button", name="Sources used").click()
-    expect(used.get_by_role("combobox")).to_have_count(len(PAYLOADS))
-    answer.locator(".sbf-Marker").first.click()
-    answer.get_by_role("button", name="Insert into the Jupyter notebook").click()
-    answer.get_by_role("button", name="Save as a note").click()
-    sidebar.get_by_role("button", name="Delete this chat").click()
-    expect(tab.locator(".jp-Dialog-content")).to_contain_text("alder")

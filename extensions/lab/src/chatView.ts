@@ -26,6 +26,7 @@ export class ChatView extends Widget {
   private _fresh: Chat['levels'] = {};
   private _chats: Chat[] = [];
   private _chat: Chat | null = null;
+  private _loaded: Promise<void> = Promise.resolve();
   private _writing: { view: MessageView; leave: AbortController } | null = null;
   private _notebookId = '';
   private _sourceCount = 0;
@@ -60,9 +61,9 @@ export class ChatView extends Widget {
         void this._halt();
       }
     });
-    this._sessions.addEventListener('change', () => void this._choose(this._sessions.value));
-    _library.currentChanged.connect(() => void this._follow());
-    _library.changed.connect(() => void this._follow());
+    this._sessions.addEventListener('change', () => this._load(this._choose(this._sessions.value)));
+    _library.currentChanged.connect(() => this._load(this._follow()));
+    _library.changed.connect(() => this._load(this._follow()));
     this._busy(false);
     this._welcome();
   }
@@ -78,12 +79,17 @@ export class ChatView extends Widget {
   }
 
   protected override onAfterShow(_: LuminoMessage): void {
-    void this._follow();
+    this._load(this._follow());
   }
 
   override dispose(): void {
     this._writing?.leave.abort();
     super.dispose();
+  }
+
+  /** Note what is being loaded: what is asked meanwhile comes after it. */
+  private _load(work: Promise<void>): void {
+    this._loaded = Promise.all([this._loaded, work]).then(() => undefined);
   }
 
   /** Show the chats of the notebook that is current now. */
@@ -147,7 +153,7 @@ export class ChatView extends Widget {
         const view = this._view(last);
         this._log.lastElementChild?.replaceWith(view.node);
         const place = { chat_id: chat.id, message_id: last.id, after: [...last.text].length };
-        await this._take(view, leave => this._library.service.stream('FollowMessage', place, leave));
+        void this._take(view, leave => this._library.service.stream('FollowMessage', place, leave));
       }
     }
   }
@@ -156,7 +162,7 @@ export class ChatView extends Widget {
     try {
       return await this._library.service.call<Page<Message>>('ListMessages', { chat_id: chat.id, limit: 100, offset });
     } catch (error) {
-      this._log.replaceChildren(problemView(ServiceError.from(error), () => void this._choose(chat.id)));
+      this._log.replaceChildren(problemView(ServiceError.from(error), () => this._load(this._choose(chat.id))));
       return null;
     }
   }
@@ -167,6 +173,11 @@ export class ChatView extends Widget {
       return;
     }
     this._input.value = '';
+    await this._loaded;
+    if (this._writing) {
+      this._input.value = text;
+      return;
+    }
     if (!this._chat) {
       this._log.replaceChildren();
     }

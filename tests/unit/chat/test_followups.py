@@ -22,6 +22,12 @@ from sbf_kernel.records import Message
         ("How do whales breathe?", "Why?", "whales breathe: Why?"),
         ("How do whales breathe?", "Tell me more", "whales breathe: Tell me more"),
         ("When was the First World War?", "Why did it end?", "First World War: Why did it end?"),
+        (
+            "How do whales breathe?",
+            "Is that true of the blue whale?",
+            "whales breathe: Is that true of the blue whale?",
+        ),
+        ("How do whales breathe?", "Does it hurt?", "whales breathe: Does it hurt?"),
         ("Wo leben Wale?", "Und was fressen sie?", "leben Wale: Und was fressen sie?"),
         ("¿Qué es la fotosíntesis?", "¿Y por qué?", "fotosíntesis: ¿Y por qué?"),
         ("Qu'est-ce que la photosynthèse ?", "Et en hiver ?", "photosynthèse: Et en hiver ?"),
@@ -45,6 +51,8 @@ def test_a_follow_up_gets_the_words_it_refers_to(before: str, text: str, expecte
         "Où vivent les baleines ?",
         "Dove vivono le balene?",
         "光合作用是怎么进行的",
+        "What does it mean that a citation is verified?",
+        "Is it true that whales sleep?",
         "Which countries signed the treaty that ended the Thirty Years' War, and what did they gain?",
     ],
 )

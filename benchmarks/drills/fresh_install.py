@@ -1,6 +1,6 @@
 """A fresh install: what the README promises, to somebody who has Python, a browser and nothing else.
 
-The committed files go into an empty environment with ``pip install ".[jupyter]"``;
+The committed files go into an empty environment with ``pip install .``;
 ``PATH`` holds that environment alone, so there is no node, no compiler and no
 git, and HOME is empty. Then a reader's first minutes in Chromium: "Second
 Brain (Python 3)" runs a Jupyter notebook with ``ws`` and ``nb`` at hand, a
@@ -95,7 +95,7 @@ def install(there: Installation) -> dict[str, Any]:
     subprocess.run([sys.executable, "-m", "venv", str(there.folder / "env")], check=True)
     assert not any((there.bin / name).exists() for name in ("node", "npm", "yarn")), "the environment has node already"
     began = time.perf_counter()
-    there.run("python", "-m", "pip", "install", "--no-input", "--no-cache-dir", ".[jupyter]", cwd=source)
+    there.run("python", "-m", "pip", "install", "--no-input", "--no-cache-dir", ".", cwd=source)
     took = time.perf_counter() - began
     packages = _first_json(there.run("python", "-m", "pip", "list", "--format=json"), "[")
     size = sum(path.stat().st_size for path in (there.folder / "env").rglob("*") if path.is_file())

@@ -43,7 +43,7 @@ def install(options: argparse.Namespace) -> None:
     try:
         from jupyter_client.kernelspec import KernelSpecManager
     except ImportError as error:
-        raise MissingExtra("jupyter_client is not installed", hint="pip install 'sbf-kernel[jupyter]'") from error
+        raise MissingExtra("jupyter_client is not installed", hint="pip install -U sbf-kernel") from error
     with TemporaryDirectory() as folder:
         source = Path(folder, NAME)
         shutil.copytree(Path(__file__).parent.parent / "kernel", source)

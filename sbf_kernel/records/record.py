@@ -65,7 +65,7 @@ class Listing(Records[Item], Generic[Item]):
 
 
 def to_frame(rows: Any) -> pd.DataFrame:
-    """Return a DataFrame of ``rows`` (mappings); needs pandas (``pip install 'sbf-kernel[jupyter]'``)."""
+    """Return a DataFrame of ``rows`` (mappings); needs pandas."""
     try:
         import pandas as pd
     except ImportError as error:

@@ -69,7 +69,7 @@ async def request(runtime: Runtime, principal: Principal, o: RunReport) -> Job:
         What runs notebooks is not installed here.
     """
     if find_spec("papermill") is None or find_spec("ipykernel") is None:
-        raise MissingExtra("reports need papermill and ipykernel", hint="pip install 'sbf-kernel[jupyter]'")
+        raise MissingExtra("reports need papermill and ipykernel", hint="pip install -U sbf-kernel")
     parameters = checked(o.template, o.parameters)
     async with runtime.db.together(principal) as connection:
         await notebooks.require(connection, principal.user_id, (o.notebook_id,))

@@ -132,7 +132,7 @@ def _papermill() -> Any:
         import nbconvert  # noqa: F401
         import papermill
     except ImportError as error:
-        raise MissingExtra(f"reports need {error.name}", hint="pip install 'sbf-kernel[jupyter]'") from error
+        raise MissingExtra(f"reports need {error.name}", hint="pip install -U sbf-kernel") from error
     return papermill
 
 

@@ -42,4 +42,4 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name not in ("anywidget", "ipywidgets", "traitlets"):
             raise
-        raise MissingExtra(f"{error.name} is not installed", hint="pip install 'sbf-kernel[jupyter]'") from error
+        raise MissingExtra(f"{error.name} is not installed", hint="pip install -U sbf-kernel") from error

@@ -20,7 +20,7 @@ _MODULE = "sbf_kernel.widgets"
 
 
 class Widgets:
-    """The widgets of a notebook, or of a whole workspace. They need ``pip install 'sbf-kernel[jupyter]'``.
+    """The widgets of a notebook, or of a whole workspace.
 
     Each is shown by being the last thing in a cell. With ``SBF_STATIC=1`` the
     cell shows a table or text instead, and nothing that can be clicked.

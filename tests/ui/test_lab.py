@@ -269,7 +269,7 @@ def test_without_its_server_half_it_says_what_to_do(lab: Lab, tab: Page, observe
     tab.goto(f"{lab.url}lab?reset&token={lab.token}")
     sidebar = call_sidebar(tab)
     expect(sidebar).to_contain_text(
-        "pip install 'sbf-kernel[jupyter]' in the environment that runs JupyterLab, then restart it"
+        "pip install sbf-kernel in the environment that runs JupyterLab, then restart it"
     )
     shot(tab, "no-server-half")
     assert violations(tab, SIDEBAR) == []

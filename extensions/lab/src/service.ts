@@ -24,7 +24,7 @@ export class ServiceError extends Error {
 export const NO_SERVER_HALF = new ServiceError(
   'no_server_half',
   'The server half of Second Brain is not loaded.',
-  "Run pip install 'sbf-kernel[jupyter]' in the environment that runs JupyterLab, then restart it.",
+  "Run pip install sbf-kernel in the environment that runs JupyterLab, then restart it.",
   404
 );
 
@@ -62,7 +62,7 @@ export class Service {
         : new ServiceError(
             'version_mismatch',
             `This page is Second Brain ${version}, its server half is ${status.version}.`,
-            "Run pip install -U 'sbf-kernel[jupyter]', restart JupyterLab and reload this page."
+            "Run pip install -U sbf-kernel, restart JupyterLab and reload this page."
           );
     } catch (error) {
       const problem = ServiceError.from(error);

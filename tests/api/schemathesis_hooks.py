@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from typing import Any
+from urllib.parse import unquote
 
 import schemathesis
 
@@ -27,5 +28,5 @@ def filter_body(context: Any, body: Any) -> bool:
 
 @schemathesis.hook
 def filter_path_parameters(context: Any, path_parameters: Any) -> bool:
-    """Likewise for paths."""
-    return _seen(path_parameters)
+    """Likewise for paths, where values may have been quoted already."""
+    return _seen({name: unquote(str(value)) for name, value in path_parameters.items()})

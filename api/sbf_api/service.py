@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from uuid import UUID
+
+from pydantic import SecretStr
 
 from sbf_api.cache import ResponseCache
 from sbf_api.limits import Limiter, Streams
@@ -69,7 +73,7 @@ class Service:
         A message that was sent before under the same ``key`` is not sent
         again: its stream is that of the first one's answer.
         """
-        digest = _digest(operation)
+        digest = await _digest(operation)
         if key is not None and isinstance(operation, SendMessage):
             known = await recall(self.runtime.db, principal, key, digest)
             if known is not None:
@@ -88,7 +92,7 @@ class Service:
         """Look the reply up under the tenant's epoch, read before the data: what is stored is no older than it."""
         epoch = await self.runtime.db.epoch(principal.user_id)
         model = self.runtime.embedder.id if self.runtime.embedder else ""
-        request = _digest(operation, model).hex()
+        request = (await _digest(operation, model)).hex()
 
         async def produce() -> tuple[bytes, bool]:
             outcome = await access.resolve(self.runtime, principal, operation)
@@ -98,7 +102,7 @@ class Service:
         return Reply(*await self.cache.fetch(principal.user_id, epoch, request, produce))
 
     async def _once(self, principal: Principal, operation: Operation, key: str) -> Reply:
-        digest = _digest(operation)
+        digest = await _digest(operation)
         shown = b""
 
         async def work() -> bytes:
@@ -120,9 +124,22 @@ class Reply:
     hit: bool | None = None
 
 
-def _digest(operation: Operation, *more: str) -> bytes:
-    parts = (type(operation).__name__, operation.model_dump_json(), *more)
-    return hashlib.sha256("\0".join(parts).encode()).digest()
+async def _digest(operation: Operation, *more: str) -> bytes:
+    """Return what tells requests apart: SHA-256 of all but secrets, which must not be kept in any form but the one meant for them."""
+    content = getattr(operation, "content", None)
+    if content is not None:  # as much as a source may have
+        more = (*more, await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest()))
+    told = operation.model_dump_json(exclude={"content", *_secrets(type(operation))})
+    return hashlib.sha256("\0".join((type(operation).__name__, told, *more)).encode()).digest()
+
+
+@cache
+def _secrets(kind: type[Operation]) -> frozenset[str]:
+    return frozenset(name for name, field in kind.model_fields.items() if _holds_secret(field.annotation))
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))
 
 
 def _body(record: Any) -> bytes:

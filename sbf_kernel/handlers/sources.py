@@ -95,18 +95,17 @@ async def get_source_page(runtime: Runtime, principal: Principal, o: op.GetSourc
 async def link_source(runtime: Runtime, principal: Principal, o: op.LinkSource) -> Source:
     """Put a source into a notebook, or restore it there."""
     async with runtime.db.change(principal) as connection:
-        await notebooks.require(connection, principal.user_id, (o.notebook_id,))
+        await notebooks.touch(connection, principal.user_id, o.notebook_id)
         source = await sources.get(connection, principal.user_id, o.source_id)
         await sources.link(connection, principal.user_id, o.notebook_id, o.source_id)
-        await sources.touch_notebook(connection, principal.user_id, o.notebook_id)
         return source
 
 
 async def remove_source(runtime: Runtime, principal: Principal, o: op.RemoveSource) -> None:
     """Take a source out of a notebook."""
     async with runtime.db.change(principal) as connection:
+        await notebooks.touch(connection, principal.user_id, o.notebook_id)
         await sources.unlink(connection, principal.user_id, o.notebook_id, o.source_id)
-        await sources.touch_notebook(connection, principal.user_id, o.notebook_id)
 
 
 async def delete_source(runtime: Runtime, principal: Principal, o: op.DeleteSource) -> None:

@@ -48,10 +48,9 @@ async def add(runtime: Runtime, principal: Principal, op: AddSource) -> Source:
         )
     sha256 = None if op.content is None else await asyncio.to_thread(runtime.blobs.put, op.content)
     async with runtime.db.together(principal) as connection:
-        await notebooks.require(connection, principal.user_id, (op.notebook_id,))
+        await notebooks.touch(connection, principal.user_id, op.notebook_id)
         source, work = await _register(connection, principal.user_id, _namespaced(op, principal), sha256)
         await sources.link(connection, principal.user_id, op.notebook_id, source.id)
-        await sources.touch_notebook(connection, principal.user_id, op.notebook_id)
         if work:
             await request(runtime, principal, source, op.password)
     return source

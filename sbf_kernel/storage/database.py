@@ -226,8 +226,10 @@ class Database:
             yield
         except PoolTimeout as error:
             raise StoreBusy("all database connections are busy") from error
-        except (DBAPIError, psycopg.OperationalError) as error:
+        except (DBAPIError, psycopg.OperationalError, psycopg.IntegrityError) as error:
             original = error.orig if isinstance(error, DBAPIError) else error
+            if isinstance(original, psycopg.errors.ForeignKeyViolation):
+                raise NotFound("what this belongs to was deleted meanwhile", hint="look what is there now") from error
             if isinstance(original, _waited_too_long()):
                 raise StoreBusy("the database took too long") from error
             lost = isinstance(original, psycopg.OperationalError) or getattr(error, "connection_invalidated", False)

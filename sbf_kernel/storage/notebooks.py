@@ -94,6 +94,22 @@ async def require(connection: AsyncConnection, user_id: str, notebook_ids: tuple
             raise missing(notebook_id)
 
 
+async def touch(connection: AsyncConnection, user_id: str, notebook_id: UUID) -> None:
+    """Mark a notebook as changed now: before anything in it is changed, so that whoever deletes it meanwhile waits here.
+
+    Raises
+    ------
+    NotFound
+        There is none with this id for this tenant.
+    """
+    done = await connection.execute(
+        text("update notebooks set updated_at = now() where user_id = :user_id and id = :id"),
+        {"user_id": user_id, "id": notebook_id},
+    )
+    if not done.rowcount:
+        raise missing(notebook_id)
+
+
 def missing(notebook_id: UUID) -> NotFound:
     """Return the error for an unknown notebook."""
     return NotFound(

@@ -278,14 +278,6 @@ async def link(connection: AsyncConnection, user_id: str, notebook_id: UUID, sou
     )
 
 
-async def touch_notebook(connection: AsyncConnection, user_id: str, notebook_id: UUID) -> None:
-    """Mark a notebook as changed now."""
-    await connection.execute(
-        text("update notebooks set updated_at = now() where user_id = :user_id and id = :id"),
-        {"user_id": user_id, "id": notebook_id},
-    )
-
-
 async def unlink(connection: AsyncConnection, user_id: str, notebook_id: UUID, source_id: UUID) -> None:
     """Take a source out of a notebook, restorably."""
     done = await connection.execute(
@@ -305,6 +297,7 @@ async def delete(connection: AsyncConnection, user_id: str, source_id: UUID) -> 
     NotFound
         Unknown, or another tenant's.
     """
+    await connection.exec_driver_sql("set local statement_timeout = 0")  # a book takes longer than other requests may
     if not await lock_for_index(connection, user_id, [source_id]):
         raise missing(source_id)
     values = {"user_id": user_id, "id": source_id}

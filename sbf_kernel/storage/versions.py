@@ -126,6 +126,7 @@ async def store(connection: AsyncConnection, user_id: str, versions: Sequence[Ne
     The sources stored. A source deleted meanwhile, or whose bytes were
     replaced by newer ones, or whose job is somebody else's now, is left out.
     """
+    await connection.exec_driver_sql("set local statement_timeout = 0")  # a book takes longer than a request may
     current = await lock_for_index(connection, user_id, [v.source_id for v in versions])
     held = await jobs.settle_done(connection, user_id, [v.lease for v in versions if v.lease is not None])
     wanted = [

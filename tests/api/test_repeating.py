@@ -145,3 +145,18 @@ def test_a_file_is_uploaded_as_a_form(call: Client, remote: Workspace) -> None:
     events = call("POST", "/sources/events", {"source_ids": [found.json["id"]]}).body.decode()
     assert '"status":"ready"' in events
     assert events.endswith("event: end\ndata: {}\n\n")
+
+
+def test_no_trace_of_a_password_is_kept_under_a_key(
+    service: str, new_user: Callable[..., Principal], new_token: Callable[..., str]
+) -> None:
+    from tests.api.conftest import Client
+
+    call = Client(service, new_token(new_user(role="admin")))
+    key, name = str(uuid4()), f"eve-{uuid4().hex[:12]}"
+    made = [
+        call("POST", "/users", {"name": name, "password": password}, Idempotency_Key=key)
+        for password in ("correct horse battery", "another horse battery")
+    ]
+    assert [one.status for one in made] == [201, 201]
+    assert made[0].body == made[1].body, "what is remembered depends on the password"

@@ -251,3 +251,14 @@ def test_a_second_database_needs_the_roles_and_says_so(make_database: Callable[.
         connection.execute(f"grant {', '.join(schema.ROLES)} to {conninfo_to_dict(conninfo)['user']}")
     schema.prepare(conninfo)
     assert described(conninfo)[0]
+
+
+def test_rows_that_others_refer_to_are_found_by_their_key_whatever_the_statistics_say(runtime: Runtime) -> None:
+    """Any other index that begins with the tenant is taken for as good, as long as nothing is known of the tenant."""
+    with psycopg.connect(runtime.db.conninfo) as connection:
+        found = connection.execute("""
+            select i.indexrelid::regclass::text from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+            where i.indrelid in ('sbf.sources'::regclass, 'sbf.source_versions'::regclass, 'sbf.chunks'::regclass,
+                                 'sbf.lexical'::regclass, 'sbf.embeddings'::regclass)
+              and a.attname = 'user_id' and not i.indisprimary and i.indpred is null""").fetchall()
+    assert found == []

@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sbf_kernel import operations as op
-from sbf_kernel.errors import StoreError, StoreUnavailable
+from sbf_kernel.errors import NotFound, StoreError, StoreUnavailable
+from sbf_kernel.handlers import access
 from sbf_kernel.records import Principal
-from sbf_kernel.storage import sources, tenants, versions
+from sbf_kernel.storage import notes, sources, tenants, versions
 from sbf_kernel.storage.versions import NewChunk, NewVersion
 from sbf_kernel.storage.writer import Writer
 from tests.conftest import until
@@ -345,3 +346,36 @@ def test_a_cancelled_transaction_gives_its_connection_back(
         return int(runtime.db.engine.pool.checkedout())  # type: ignore[attr-defined]
 
     assert loop.run(many()) == 0
+
+
+def test_what_is_written_for_something_deleted_meanwhile_is_not_found(
+    runtime: Runtime, principal: Principal, loop: LoopThread
+) -> None:
+    async def write() -> None:
+        async with runtime.db.change(principal) as connection:
+            await notes.create(connection, principal, notebook_id=uuid4(), title="late", words="", answer=None)
+
+    with pytest.raises(NotFound, match="deleted meanwhile"):
+        loop.run(write())
+
+
+def test_a_notebook_is_deleted_while_others_write_into_it(
+    workspace: Workspace, runtime: Runtime, principal: Principal, loop: LoopThread
+) -> None:
+    sources_made = [workspace.notebooks.create("kept").add_text(f"Text {n}.", f"t{n}") for n in range(6)]
+
+    async def all_at_once(notebook_id: UUID) -> list[Any]:
+        writes: list[Any] = [op.LinkSource(notebook_id=notebook_id, source_id=source.id) for source in sources_made]
+        writes += [op.RemoveSource(notebook_id=notebook_id, source_id=source.id) for source in sources_made[:3]]
+        writes += [op.CreateChat(notebook_id=notebook_id), op.CreateNote(notebook_id=notebook_id, title="n")] * 3
+        writes.insert(7, op.DeleteNotebook(notebook_id=notebook_id))
+        return await asyncio.gather(*(access.call(runtime, principal, o) for o in writes), return_exceptions=True)
+
+    for _ in range(12):
+        notebook = workspace.notebooks.create("doomed")
+        for source in sources_made[:3]:
+            workspace.call(op.LinkSource(notebook_id=notebook.id, source_id=source.id))
+        outcomes = loop.run(all_at_once(notebook.id))
+        assert [o for o in outcomes if isinstance(o, Exception) and not isinstance(o, NotFound)] == []
+        with pytest.raises(NotFound):
+            workspace.notebooks.get(notebook.id)

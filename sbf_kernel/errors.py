@@ -203,14 +203,14 @@ class SourceTooLarge(SourceError):
 
     code = "source_too_large"
     status = 413
-    default_hint = "split it, or raise the limit in the settings"
+    default_hint = "split it into smaller sources"
 
 
 class SourceTimeout(SourceError):
     """Reading took longer than the limit."""
 
     code = "source_timeout"
-    default_hint = "split it, or raise the limit in the settings"
+    default_hint = "split it into smaller sources"
 
 
 class SourceCrashed(SourceError):

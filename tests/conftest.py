@@ -151,7 +151,8 @@ def service_settings(home: Path) -> ServiceSettings:
     from sbf_api.settings import ServiceSettings
 
     rates = {
-        f"rate_{kind}": 1_000_000 for kind in ("default", "chat", "transformations", "search", "ingestion", "sign_in")
+        f"rate_{kind}": 1_000_000
+        for kind in ("default", "chat", "transformations", "search", "ingestion", "sign_in", "bad_tokens")
     }
     return ServiceSettings(home=home, threads=2, static=True, request_seconds=60, streams_per_user=1_000, **rates)
 

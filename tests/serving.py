@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import uvicorn
 
 from sbf_api.app import create_app
+from sbf_api.connections import Protocol
 
 if TYPE_CHECKING:
     from sbf_api.settings import ServiceSettings
@@ -24,14 +25,16 @@ class _Quiet(uvicorn.Server):
 
 
 class Serving:
-    """A running service; ``url`` says where."""
+    """A running service; ``url`` says where. ``port`` 0 is any that is free."""
 
-    def __init__(self, settings: ServiceSettings, runtime: Runtime, loop: LoopThread) -> None:
+    def __init__(self, settings: ServiceSettings, runtime: Runtime, loop: LoopThread, port: int = 0) -> None:
         self.app: Any = create_app(settings, runtime)
         self._loop = loop
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(self.app, log_config=None, access_log=False, server_header=False, lifespan="on")
+        config = uvicorn.Config(
+            self.app, http=Protocol, log_config=None, access_log=False, server_header=False, lifespan="on"
+        )
         self._server = _Quiet(config)
 
     def __enter__(self) -> Self:

@@ -11,7 +11,7 @@ from sbf_kernel.errors import NotSignedIn, TooManyRequests
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from sbf_api.limits import Allowance
+    from sbf_api.limits import Allowance, Kind
     from sbf_api.service import Service
     from sbf_kernel.operations import Operation
     from sbf_kernel.records import Principal
@@ -30,14 +30,28 @@ async def admit(service: Service, request: Request, kind: type[Operation]) -> Pr
         Over the allowance.
     """
     known = not kind.public or (kind.method == "GET" and "authorization" in request.headers)
-    principal = await identify(service, request) if known else permissions.ANONYMOUS
+    principal = await _counted(service, request) if known else permissions.ANONYMOUS
     permissions.require(principal, kind)
-    key = principal.user_id if principal is not permissions.ANONYMOUS else _address(request)
+    # Without a token each operation counts for itself: who looks at the health may still sign in.
+    key = principal.user_id if principal is not permissions.ANONYMOUS else f"{kind.__name__}:{_address(request)}"
     allowance = await service.limiter.take(kind.rate, key)
     request.scope["sbf.allowance"] = allowance
     request.scope["sbf.user"] = principal.user_id
     refuse(allowance, f"{kind.rate} calls")
     return principal
+
+
+async def _counted(service: Service, request: Request) -> Principal:
+    """Return whose token the request carries; one that is not good counts against its address.
+
+    Good ones are neither counted nor refused: many may come from one address.
+    """
+    try:
+        return await identify(service, request)
+    except NotSignedIn:
+        if "authorization" in request.headers:
+            await _count(service, request, "bad_tokens", _address(request), "tokens that are not good")
+        raise
 
 
 async def identify(service: Service, request: Request) -> Principal:
@@ -66,7 +80,15 @@ async def count_sign_in(service: Service, request: Request, name: str) -> None:
         Over either allowance.
     """
     for key in (f"name:{name}", f"address:{_address(request)}"):
-        refuse(await service.limiter.take("sign_in", key), "sign-ins")
+        await _count(service, request, "sign_in", key, "sign-ins")
+
+
+async def _count(service: Service, request: Request, kind: Kind, key: str, what: str) -> None:
+    """Count an attempt; the answer to a refused one tells the allowance that refused it."""
+    allowance = await service.limiter.take(kind, key)
+    if allowance.retry_after is not None:
+        request.scope["sbf.allowance"] = allowance
+    refuse(allowance, what)
 
 
 def refuse(allowance: Allowance, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import sbf_kernel
 from sbf_api import documentation, logs, metrics, openapi, problems, routing, tracing, uploads, working
 from sbf_api.body import BodyLimit
 from sbf_api.cache import CachedEmbedder, ResponseCache
+from sbf_api.connections import RequestLimit
 from sbf_api.headers import ExactCors, SecurityHeaders
 from sbf_api.health import probes
 from sbf_api.limits import Limiter, Streams
@@ -19,6 +21,7 @@ from sbf_api.metrics import Measured
 from sbf_api.service import Service
 from sbf_api.settings import ServiceSettings
 from sbf_api.shared_memory import SharedMemory
+from sbf_api.streaming import STOPPING
 from sbf_kernel.jobs.worker import name_connections
 from sbf_kernel.runtime import Runtime
 from sbf_kernel.storage import jobs
@@ -59,6 +62,7 @@ def create_app(settings: ServiceSettings | None = None, runtime: Runtime | None 
     documentation.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, settings=chosen)
+    app.add_middleware(RequestLimit, settings=chosen)
     app.add_middleware(Measured, settings=chosen)
     app.add_middleware(RequestLog, settings=chosen)
     app.add_middleware(ExactCors, settings=chosen)
@@ -67,9 +71,10 @@ def create_app(settings: ServiceSettings | None = None, runtime: Runtime | None 
 
 
 @asynccontextmanager
-async def _life(app: FastAPI, settings: ServiceSettings, given: Runtime | None) -> AsyncIterator[None]:
+async def _life(app: FastAPI, settings: ServiceSettings, given: Runtime | None) -> AsyncIterator[dict[str, Any]]:
+    stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
-        runtime = given or await _opened(stack, settings)
+        runtime = given or await _opened(stack, settings, stopping)
         stack.callback(tracing.start(settings))
         shared = SharedMemory(settings)
         stack.push_async_callback(shared.close)
@@ -79,18 +84,18 @@ async def _life(app: FastAPI, settings: ServiceSettings, given: Runtime | None) 
         app.state.service = Service(
             settings, runtime, Limiter(settings, shared), ResponseCache(shared), Streams(settings.streams_per_user)
         )
-        yield
+        yield {STOPPING: stopping}
 
 
-async def _opened(stack: AsyncExitStack, settings: ServiceSettings) -> Runtime:
-    """Open what the application needs; unless others work on its queue, it does so itself."""
+async def _opened(stack: AsyncExitStack, settings: ServiceSettings, stopping: asyncio.Event) -> Runtime:
+    """Open what the application needs; unless others work on its queue, it does so itself until it is ``stopping``."""
     alone = settings.jobs == "here"
     if alone:
         name_connections()
     runtime = await Runtime.open(settings.model_copy(update={"jobs": "queue"}))
     stack.push_async_callback(runtime.close)
     if alone:
-        await stack.enter_async_context(working.in_process(runtime))
+        await stack.enter_async_context(working.in_process(runtime, stopping))
     return runtime
 
 

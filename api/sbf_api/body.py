@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from sbf_api.problems import respond
-from sbf_kernel.errors import RequestTooLarge
+from sbf_api.problems import respond, wrong_field
+from sbf_kernel.errors import BadRequest, RequestTooLarge
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,10 +77,11 @@ def _too_large(limit: int) -> RequestTooLarge:
 
 
 class StrictRequest(Request):
-    """A request whose JSON is strict: no NaN or infinity, no lone surrogates, no endless nesting.
+    """A request whose JSON is strict: no NaN or infinity, no lone surrogates, no endless nesting, no name twice.
 
     Lenient parsing lets values in that nothing behind can store or send back:
-    the stock parser answers 500 to them.
+    the stock parser answers 500 to them. Of two values under one name, another
+    program in front of the service may have looked at the other.
     """
 
     async def json(self) -> Any:
@@ -85,10 +89,27 @@ class StrictRequest(Request):
 
         Raises
         ------
-        HTTPException
-            400: it is no strict JSON.
+        BadRequest
+            It is no strict JSON.
+        InvalidInput
+            A name stands twice in one object.
         """
+        body = await self.body()
+        # The strict parser keeps the last of two values and tells nobody; the stock one shows all pairs. For 200 MB of
+        # base64 it needs 0.35 s, the strict one 0.1 s, decoding the base64 0.6 s. It goes first: its copy is gone then.
+        with suppress(ValueError, RecursionError):  # what is no JSON, the strict parser tells
+            json.loads(body, object_pairs_hook=_once_each, parse_int=str, parse_float=str)
         try:
-            return from_json(await self.body(), allow_inf_nan=False)
+            return from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            raise HTTPException(400, f"the body is no JSON that SBF takes: {error}") from None
+            hint = "send a JSON object in UTF-8"
+            raise BadRequest(f"the body is no JSON that SBF takes: {error}", hint=hint) from None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these pairs; refuses a name that stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise wrong_field(twice, "stands there twice in one JSON object")
+    return found

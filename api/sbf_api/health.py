@@ -22,7 +22,7 @@ class Probe(BaseModel):
 
 
 def probes() -> APIRouter:
-    """Return ``/health/live`` and ``/health/ready``; neither needs a token."""
+    """Return ``/health/live`` and ``/health/ready``, for GET and HEAD; neither needs a token."""
     made = APIRouter(tags=["service"])
     errors = {503: {"model": problems.Problem, "description": "not ready"}}
     made.add_api_route(
@@ -42,6 +42,8 @@ def probes() -> APIRouter:
         summary="Tell whether requests can be served",
         description="Asks the database. 503 while it is away: send traffic elsewhere meanwhile.",
     )
+    for path, probe in (("/health/live", live), ("/health/ready", ready)):
+        made.add_api_route(path, probe, methods=["HEAD"], response_model=None, include_in_schema=False)
     return made
 
 

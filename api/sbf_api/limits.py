@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sbf_api.shared_memory import SharedMemory
     from sbf_kernel.operations import Rate
 
+    Kind = Rate | Literal["sign_in", "bad_tokens"]
+
 WINDOW_SECONDS: Final = 60.0
 """Allowances are per minute."""
 STREAM_RETRY_SECONDS: Final = 5
@@ -87,20 +89,21 @@ class Limiter:
     """
 
     def __init__(self, settings: ServiceSettings, shared: SharedMemory, window: float = WINDOW_SECONDS) -> None:
-        self._limits: dict[Rate | Literal["sign_in"], int] = {
+        self._limits: dict[Kind, int] = {
             "default": settings.rate_default,
             "chat": settings.rate_chat,
             "transformations": settings.rate_transformations,
             "search": settings.rate_search,
             "ingestion": settings.rate_ingestion,
             "sign_in": settings.rate_sign_in,
+            "bad_tokens": settings.rate_bad_tokens,
         }
         self._processes = settings.processes
         self._shared = shared
         self._window = window
         self._own = OwnWindow(window)
 
-    async def take(self, kind: Rate | Literal["sign_in"], key: str) -> Allowance:
+    async def take(self, kind: Kind, key: str) -> Allowance:
         """Count a call, unless the allowance is used up.
 
         Parameters

@@ -37,8 +37,9 @@ CLIENT_GONE = 499
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _request_id: ContextVar[str] = ContextVar("sbf_request_id", default="")
 _requests = logging.getLogger("sbf_api.request")
-_CHATTY = ("uvicorn.access", "aiohttp.access", "httpx", "httpx2", "httpcore")
-"""They would write a line for each request, ours or to others, with its query string."""
+_CHATTY = ("uvicorn.access", "aiohttp.access", "httpx", "httpx2", "httpcore", "procrastinate")
+"""They would write a line for each request, ours or to others, with its query string; for each job; and for each job
+that a worker puts back when it stops, a traceback."""
 
 
 def request_id() -> str:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from sbf_api import examples
 from sbf_api.pages import LINES
 from sbf_api.problems import MEDIA_TYPE, Problem
-from sbf_api.routing import KINDS
+from sbf_api.routing import KINDS, page_of
 from sbf_kernel import errors
 from sbf_kernel.operations import Operation
 
@@ -60,7 +60,7 @@ _LIMITS = {
     for name, about in (
         ("Limit", "Calls of this kind in a minute"),
         ("Remaining", "Calls left"),
-        ("Reset", "Seconds until all are left again"),
+        ("Reset", "Seconds until one more is left"),
     )
 }
 _EVENT = {
@@ -143,6 +143,9 @@ def _complete(told: dict[str, Any], kind: type[Operation]) -> None:
         success["content"]["application/json"]["example"] = examples.result(kind)
         if "offset" in kind.model_fields:
             success["content"][LINES] = {"schema": {"type": "string"}}
+    if code == "201" and page_of(kind) is not None:
+        about = "Path of what was made"
+        success["headers"]["Location"] = {"schema": {"type": "string", "format": "uri-reference"}, "description": about}
     if kind.cached:
         success["headers"]["X-Cache"] = {"schema": {"type": "string", "enum": ["HIT", "MISS"]}}
     if kind.method == "GET" and not kind.streams:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import Body, Path, Query
 from fastapi.routing import APIRoute
 from pydantic import ValidationError, create_model
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,6 +37,8 @@ KINDS: tuple[type[Operation], ...] = (*handlers.CALLS, *handlers.STREAMS)
 FOR_EVER = "private, max-age=31536000, immutable"
 """For what never changes: a year, the longest there is."""
 _KEY = re.compile(r"[!-~]{1,200}")
+_PLACE = re.compile(r"[0-9]{1,7}")
+"""Characters of a message that have come; none has more than a million."""
 
 
 def noun(kind: type[Operation]) -> str:
@@ -192,13 +195,23 @@ def _answer(request: Request, kind: type[Operation], reply: Reply) -> Response:
         headers["X-Cache"] = "HIT" if reply.hit else "MISS"
     if "ETag" in headers and matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    if kind.creates and (shown_at := page_of(kind)) is not None:
+        made = from_json(reply.body)["id"]
+        headers["Location"] = request.scope.get("root_path", "") + re.sub(r"{\w+}", made, shown_at)
     return Response(reply.body, 201 if kind.creates else 200, headers, "application/json")
+
+
+@cache
+def page_of(kind: type[Operation]) -> str | None:
+    """Return the path that shows what an operation makes: that of the GET with the same result, by its id alone."""
+    pages = (other.path for other in KINDS if other.method == "GET" and other.result is kind.result)
+    return next((path for path in pages if re.fullmatch(r"/[\w-]+/{\w+_id}", path)), None)
 
 
 async def _stream(service: Service, request: Request, operation: Operation, key: str | None) -> Response:
     principal = request.scope["sbf.principal"]
     last = request.headers.get("last-event-id", "").rpartition(":")[2]
-    if isinstance(operation, op.FollowMessage) and last.isdigit():
+    if isinstance(operation, op.FollowMessage) and _PLACE.fullmatch(last):
         operation = operation.model_copy(update={"after": int(last)})
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(service.streams.open(principal.user_id))

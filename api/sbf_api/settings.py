@@ -29,6 +29,9 @@ class ServiceSettings(Settings):
     rate_sign_in: int = Field(default=5, ge=1)
     """Sign-ins per minute and account, and per minute and address."""
 
+    rate_bad_tokens: int = Field(default=60, ge=1)
+    """Tokens that are not good, per minute and address; good ones do not count and are taken all the same."""
+
     request_seconds: float = Field(default=2.0, gt=0)
     """Time for an ordinary request that reads; others get five times as much."""
 

@@ -1,4 +1,4 @@
-"""Records as server-sent events: heartbeat, errors in the stream, and an end when the client has gone."""
+"""Records as server-sent events: heartbeat, errors in the stream, an end when the client goes or the service stops."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from sbf_api.problems import known, problem_of
-from sbf_kernel.errors import NotSignedIn, SbfError
+from sbf_kernel.errors import NotSignedIn, SbfError, StoreBusy, StoreError
 from sbf_kernel.records import Message, MessageDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 
     from starlette.types import Receive, Scope, Send
 
@@ -24,6 +24,12 @@ FIRST_SECONDS = 1.0
 """So long the answer waits for the first record: an error by then is a status, later it is an event."""
 RECHECK_SECONDS = 1.5
 """Between two looks whether the one who reads still may: with what a credential is believed for, less than 5 s."""
+AGAIN_SECONDS = 2
+"""When to come again to a service that stops: another one may be there already, or the next one soon."""
+FAREWELL_SECONDS = 5.0
+"""So long a client that does not read is waited for at the end."""
+STOPPING = "stopping"
+"""Name of the :class:`asyncio.Event` in the state of a request that is set when the server stops."""
 HEARTBEAT = b": still here\n\n"
 END = b"event: end\ndata: {}\n\n"
 
@@ -94,34 +100,17 @@ class EventStream(Response):
         self._context = copy_context()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the records end, the client goes, or it may read no more."""
-        sending = asyncio.ensure_future(self._send(send))
-        gone = asyncio.ensure_future(_disconnected(receive))
-        refused = asyncio.ensure_future(self._refused())
+        """Send until the records end, the client goes, it may read no more, or the service stops."""
         try:
-            await asyncio.wait({sending, gone, refused}, return_when=asyncio.FIRST_COMPLETED)
-            if refused.done() and not sending.done():
-                sending.cancel()
-                await asyncio.wait({sending})
-                if sending.cancelled():
-                    await _fail(send, refused.result())
+            ended = await watched(self._send(send), scope, receive, self._identify)
+            if ended is not None:
+                await farewell(send, error_event(ended))
         finally:
-            for task in (sending, gone, refused, self._first):
-                task.cancel()
-            await asyncio.gather(sending, gone, refused, self._first, return_exceptions=True)
+            self._first.cancel()
+            await asyncio.gather(self._first, return_exceptions=True)
             with contextlib.suppress(Exception):  # whatever closing says, nobody is there to hear it
                 await self._records.aclose()
             await self._release()
-
-    async def _refused(self) -> NotSignedIn:
-        while True:
-            await asyncio.sleep(RECHECK_SECONDS)
-            try:
-                await self._identify()
-            except NotSignedIn as error:
-                return error
-            except SbfError:
-                continue  # nobody knows at the moment
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -140,7 +129,7 @@ class EventStream(Response):
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the last event
-            await _fail(send, error)
+            await send({"type": "http.response.body", "body": error_event(known(error))})
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -149,9 +138,65 @@ async def _write(send: Send, chunk: bytes) -> None:
     await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
-async def _fail(send: Send, error: Exception) -> None:
-    problem = problem_of(known(error)).model_dump_json()
-    await send({"type": "http.response.body", "body": f"event: error\ndata: {problem}\n\n".encode()})
+def error_event(error: SbfError) -> bytes:
+    """Return an error as the last event; one that passes says when to come again."""
+    again = f"retry: {AGAIN_SECONDS * 1000}\n" if isinstance(error, StoreError) else ""
+    return f"event: error\n{again}data: {problem_of(error).model_dump_json()}\n\n".encode()
+
+
+async def watched(
+    sending: Coroutine[Any, Any, None], scope: Scope, receive: Receive, identify: Callable[[], Awaitable[Any]]
+) -> SbfError | None:
+    """Run what sends a long answer, no longer than anybody may and can read it.
+
+    Parameters
+    ----------
+    sending
+        Cancelled when the client goes, ``identify`` raises :class:`NotSignedIn`, or the service stops.
+
+    Returns
+    -------
+    SbfError or None
+        Why it was ended early; None when it came to its end, or nobody is there to be told.
+    """
+    work = asyncio.ensure_future(sending)
+    gone = asyncio.ensure_future(_disconnected(receive))
+    refused = asyncio.ensure_future(_refused(identify))
+    stopped = asyncio.ensure_future(_stopped(scope))
+    tasks = (work, gone, refused, stopped)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        left = gone.done()
+        ended = next((task.result() for task in (refused, stopped) if task.done()), None)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return ended if work.cancelled() and not left else None
+
+
+async def farewell(send: Send, chunk: bytes) -> None:
+    """Send the end of a long answer, unless the client does not take it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FAREWELL_SECONDS):
+            await send({"type": "http.response.body", "body": chunk})
+
+
+async def _refused(identify: Callable[[], Awaitable[Any]]) -> NotSignedIn:
+    while True:
+        await asyncio.sleep(RECHECK_SECONDS)
+        try:
+            await identify()
+        except NotSignedIn as error:
+            return error
+        except SbfError:
+            continue  # nobody knows at the moment
+
+
+async def _stopped(scope: Scope) -> StoreBusy:
+    stopping: asyncio.Event = scope.get("state", {}).get(STOPPING) or asyncio.Event()
+    await stopping.wait()
+    return StoreBusy("the service is stopping", hint=f"come again in {AGAIN_SECONDS} seconds")
 
 
 async def _disconnected(receive: Receive) -> None:

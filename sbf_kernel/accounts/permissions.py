@@ -14,13 +14,14 @@ _ADMINISTRATORS = {"admin", "owner"}
 def scope_of(operation: Operation | type[Operation]) -> TokenScope:
     """Return the scope a token needs for an operation.
 
-    ``read`` for what a viewer of a notebook may do and for every GET,
-    ``admin`` for administrators' operations and for what hands out a secret
-    (else a leaked token could make others that outlive it), else ``write``.
+    ``read`` for every GET, and for searching, asking and chatting, which only
+    add to one's own history; ``admin`` for administrators' operations and for
+    what hands out a secret (else a leaked token could make others that outlive
+    it); else ``write``.
     """
     if operation.admin or operation.secretive:
         return "admin"
-    return "read" if operation.access == "viewer" or operation.method == "GET" else "write"
+    return "read" if operation.reads or operation.method == "GET" else "write"
 
 
 def require(principal: Principal, operation: Operation | type[Operation]) -> None:

@@ -103,8 +103,8 @@ class RemoteBackend:
                         place = _after(record) or place
                         yield record
                 return
-            except RemoteError:
-                if attempt == ATTEMPTS:
+            except SbfError as error:
+                if attempt == ATTEMPTS or not _passing(error):
                     raise
                 if isinstance(operation, SendMessage | FollowMessage) and place is not None:
                     operation = FollowMessage(chat_id=operation.chat_id, message_id=place[0], after=place[1])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sbf_kernel.chat import context, ledger
+from sbf_kernel.operations.operation import one_form
 from sbf_kernel.readers.sentences import sentences
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def clipped(text: str, tokens: int) -> str:
 
 def title_of(question: str) -> str:
     """Return a title for a chat that begins with ``question``: its first words."""
-    line = " ".join(question.split())
+    line = " ".join(one_form(question).split())
     if len(line) <= TITLE:
         return line
     return (line[:TITLE].rpartition(" ")[0] or line[: TITLE - 1]).rstrip(" ,;:") + "…"

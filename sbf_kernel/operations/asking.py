@@ -44,6 +44,7 @@ class Search(Scope):
 
     method, path, result = "POST", "/search", records.Hits
     access = "viewer"
+    reads = True
     rate = "search"
     cached = True
     query: Question
@@ -59,6 +60,7 @@ class Ask(Scope):
 
     method, path, result, streams = "POST", "/ask", records.Answer, True
     access = "viewer"
+    reads = True
     rate = "chat"
     question: Question
     model: ModelId | None = None
@@ -93,4 +95,5 @@ class RecheckAnswer(Operation):
 
     method, path, result = "POST", "/answers/{answer_id}/recheck", records.Recheck
     access = "viewer"
+    reads = True
     answer_id: UUID

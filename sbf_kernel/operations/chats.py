@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from sbf_kernel import records
-from sbf_kernel.operations.operation import IN_BODY, Limit, ModelId, Offset, Operation, Question, Words
+from sbf_kernel.operations.operation import IN_BODY, Limit, ModelId, Offset, Operation, Question, Words, one_form
 
-Title = Annotated[str, Field(max_length=300)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), BeforeValidator(one_form)]
 Levels = Annotated[dict[UUID, records.ContextLevel], Field(max_length=10_000)]
 
 
@@ -20,6 +20,7 @@ class CreateChat(Operation):
     method, path, result = "POST", "/notebooks/{notebook_id}/chats", records.Chat
     creates = True
     access = "viewer"
+    reads = True
     notebook_id: UUID
     title: Title = ""
     model: ModelId | None = None
@@ -87,6 +88,7 @@ class SendMessage(Operation):
     method, path, result, streams = "POST", "/chats/{chat_id}/messages", records.Message, True
     creates = True
     access = "viewer"
+    reads = True
     rate = "chat"
     chat_id: UUID
     text: Question
@@ -109,5 +111,6 @@ class StopMessage(Operation):
 
     method, path, result = "POST", "/chats/{chat_id}/messages/{message_id}/stop", records.Message
     access = "viewer"
+    reads = True
     chat_id: UUID
     message_id: UUID

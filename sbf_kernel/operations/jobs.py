@@ -34,6 +34,7 @@ class WatchJobs(Operation):
     """Stream each change of these jobs until all have ended."""
 
     method, path, result, streams = "POST", "/jobs/events", records.Job, True
+    reads = True
     job_ids: Annotated[tuple[UUID, ...], Field(max_length=10_000)]
 
 

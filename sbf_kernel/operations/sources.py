@@ -48,7 +48,7 @@ class AddSource(Operation):
     """Identity of the source: the same origin again is a new version of it."""
     content: Content | None = None
     """Raw bytes; base64 in JSON."""
-    url: Annotated[str, StringConstraints(max_length=4_000)] | None = None
+    url: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000)] | None = None
     media_type: Annotated[str, StringConstraints(max_length=200)] = ""
     """A hint; the content decides."""
     language: Annotated[str, StringConstraints(max_length=12)] = ""
@@ -63,6 +63,7 @@ class WatchSources(Operation):
 
     method, path, result, streams = "POST", "/sources/events", records.Source, True
     access = "viewer"
+    reads = True
     source_ids: SourceIds
 
 

@@ -107,7 +107,11 @@ def read(content: bytes, *, name: str, media_type: str | None = None, password: 
         error.details.setdefault("source", name)
         raise
     except MemoryError as error:
-        raise SourceTooLarge(f"{name!r} needs more memory than one source may use", source=name) from error
+        raise SourceTooLarge(
+            f"{name!r} needs more memory than one source may use",
+            hint="split it, or raise SBF_READ_MEMORY_MB",
+            source=name,
+        ) from error
     except (Exception, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise SourceBroken(f"{name!r} cannot be read as {kind} ({reason})", source=name) from error

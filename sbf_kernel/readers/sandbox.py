@@ -121,7 +121,8 @@ class Sandbox:
             except TimeoutError:
                 self._retire(child)
                 message = f"reading took longer than {self.wall_seconds} s"
-                raise SourceTimeout(message, limit=self.wall_seconds) from None
+                hint = "split it, or raise SBF_READ_WALL_SECONDS"
+                raise SourceTimeout(message, hint=hint, limit=self.wall_seconds) from None
             except EOFError:
                 raise await self._cause_of_death(child) from None
             except BaseException:  # cancelled, a result over the limit, nonsense
@@ -207,14 +208,22 @@ class Sandbox:
         if self._closed:
             return SourceCrashed("the reader processes were closed during the call", hint="add it again")
         if status == -signal.SIGXCPU:
-            return SourceTimeout(f"reading took more than {self.cpu_seconds} s of CPU time", limit=self.cpu_seconds)
+            return SourceTimeout(
+                f"reading took more than {self.cpu_seconds} s of CPU time",
+                hint="split it, or raise SBF_READ_CPU_SECONDS",
+                limit=self.cpu_seconds,
+            )
         if status == -signal.SIGKILL or any(sign in words for sign in _OUT_OF_MEMORY):
             return self._too_much_memory()
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return _crashed(f"the reader process ended {how}", words)
 
     def _too_much_memory(self) -> SourceTooLarge:
-        return SourceTooLarge(f"reading needs more memory than {self.memory_mb} MB", limit_mb=self.memory_mb)
+        return SourceTooLarge(
+            f"reading needs more memory than {self.memory_mb} MB",
+            hint="split it, or raise SBF_READ_MEMORY_MB",
+            limit_mb=self.memory_mb,
+        )
 
     def _opened(self, kind: object, value: Any) -> Any:
         if kind == "result":

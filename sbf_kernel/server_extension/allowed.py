@@ -66,7 +66,10 @@ def operation(name: str, body: bytes, *, streams: bool) -> Operation:
 
 
 def _invalid(problem: Any, kind: type[Operation]) -> InvalidInput:
-    where = ".".join(map(str, problem["loc"]))
+    from sbf_kernel.operations.refusals import where, why
+
     if problem["type"] == "json_invalid":
         return BadRequest(f"the body is no JSON that SBF takes: {problem['msg']}", hint="send a JSON object in UTF-8")
-    return InvalidInput(f"{where}: {problem['msg']}", hint=f"see help(sbf_kernel.operations.{kind.__name__})")
+    return InvalidInput(
+        f"{where(problem['loc'])}: {why(problem)}", hint=f"see help(sbf_kernel.operations.{kind.__name__})"
+    )

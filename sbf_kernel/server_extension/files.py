@@ -55,7 +55,7 @@ def read_file(item: Input, limit_mb: int) -> bytes | None:
         It cannot be read.
     """
     if item.path is not None and item.path.is_file() and item.path.stat().st_size > limit_mb << 20:
-        raise SourceTooLarge(f"{item.name} has more than {limit_mb} MB")
+        raise SourceTooLarge(f"{item.name} has more than {limit_mb} MB", hint="split it, or set SBF_MAX_SOURCE_MB")
     return item.read()
 
 

@@ -182,7 +182,7 @@ class Upload(Handler):
             workspace = await self.workspace()
             limit_mb = workspace.settings.max_source_mb
             if len(self.request.body) > limit_mb << 20:
-                raise SourceTooLarge(f"{name} has more than {limit_mb} MB")
+                raise SourceTooLarge(f"{name} has more than {limit_mb} MB", hint="split it, or set SBF_MAX_SOURCE_MB")
             adding = op.build(
                 op.AddSource,
                 notebook_id=notebook_id,

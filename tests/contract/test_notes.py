@@ -124,3 +124,16 @@ def test_a_note_shows_itself(notebook: NotebookHandle) -> None:
     shown = notebook.notes.create("Tides & <moon>", "pull")._repr_mimebundle_()
     assert "Tides & <moon>" in shown["text/plain"]
     assert "<moon>" not in shown["text/html"]
+
+
+def test_words_are_found_in_whichever_form_they_are_written(workspace: Workspace, notebook: NotebookHandle) -> None:
+    composed, decomposed = "Caf\u00e9", "Cafe\u0301"
+    for name in (composed, decomposed):
+        note = notebook.notes.create(name, f"about {name}")
+        source = notebook.add_text(f"Quartz scratches glass, says {note.id}.", f"{name} {note.id}", tags=(name,))
+        for words in (composed, decomposed):
+            assert note.id in {found.id for found in notebook.notes.list(search=words)}
+            assert note.id in {found.id for found in notebook.notes.list(search=f"about {words}")}
+            assert source.id in {found.id for found in notebook.sources.list(tag=words)}
+            assert source.id in {found.id for found in notebook.sources.list(search=f"{words} {note.id}")}
+            assert source.id in {hit.source_id for hit in workspace.search("quartz", tags=(words,))}

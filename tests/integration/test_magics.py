@@ -141,7 +141,7 @@ def test_a_variable_that_looks_like_code_is_only_text(shell: InteractiveShell) -
         ("%sbf fly", "InvalidInput: %sbf has no command 'fly' → there are: status, connect"),
         ("%sbf add nowhere.pdf", "nowhere.pdf"),
         ("%search", "the following arguments are required: query → %search? shows how"),
-        ("%search -n 101 quartz", "InvalidInput: limit: Input should be less than or equal to 100"),
+        ("%search -n 101 quartz", "InvalidInput: limit: must be at most 100"),
         ("%search -N Nowhere quartz", "NotFound: there is no notebook 'Nowhere' → ws.notebooks.list() shows all"),
         ("%ask", "InvalidInput: there is no question → %ask What did they measure?"),
         ("%%ask --model nobody:x\nWhy?", "nobody"),

@@ -268,9 +268,7 @@ def test_without_its_server_half_it_says_what_to_do(lab: Lab, tab: Page, observe
     tab.route("**/sbf/api/status*", lambda route: route.fulfill(status=404, body="<html>no such page</html>"))
     tab.goto(f"{lab.url}lab?reset&token={lab.token}")
     sidebar = call_sidebar(tab)
-    expect(sidebar).to_contain_text(
-        "pip install sbf-kernel in the environment that runs JupyterLab, then restart it"
-    )
+    expect(sidebar).to_contain_text("pip install sbf-kernel in the environment that runs JupyterLab, then restart it")
     shot(tab, "no-server-half")
     assert violations(tab, SIDEBAR) == []
     tab.unroute("**/sbf/api/status*")

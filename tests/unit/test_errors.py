@@ -74,3 +74,8 @@ def test_the_tree_in_the_module_names_every_class_with_its_place() -> None:
 def test_details_may_not_shadow_what_the_constructor_takes() -> None:
     with pytest.raises(TypeError):
         SbfError("a", message="b")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=by_name)
+def test_no_hint_sends_somebody_looking_for_a_setting_without_its_name(kind: type[SbfError]) -> None:
+    assert "setting" not in kind.default_hint or "SBF_" in kind.default_hint

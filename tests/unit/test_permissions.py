@@ -54,6 +54,20 @@ def test_reading_writing_and_administration_are_told_apart() -> None:
         assert scope_of(kind) == "admin"
 
 
+READ = {
+    op.Search, op.Ask, op.RecheckAnswer, op.WatchSources, op.WatchJobs,
+    op.CreateChat, op.SendMessage, op.StopMessage,
+}  # fmt: skip
+"""What is no GET and yet takes nothing and changes nothing: it reads, or adds to one's own history."""
+
+
+@pytest.mark.parametrize("kind", OPERATIONS, ids=lambda kind: kind.__name__)
+def test_a_read_token_asks_searches_and_chats_and_changes_nothing(kind: type[op.Operation]) -> None:
+    reader = ADMIN.model_copy(update={"scopes": ("read",)})
+    reads = (kind.method == "GET" and not kind.admin) or kind in READ
+    assert allowed(reader, kind) == (reads or kind.public)
+
+
 def test_a_token_without_full_rights_makes_no_other_tokens() -> None:
     token = MEMBER.model_copy(update={"scopes": ("read", "write")})
     with pytest.raises(Forbidden, match="'admin'") as caught:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sbf_kernel.chat import context
 from sbf_kernel.chat.followups import KEPT_WORDS, completed, refers_back
 from sbf_kernel.chat.history import TITLE, History, Turn, clipped, shortened, title_of
+from sbf_kernel.operations.operation import one_form
 from sbf_kernel.records import Message
 
 
@@ -82,7 +83,7 @@ def test_a_title_is_one_short_line(text: str) -> None:
     title = title_of(text)
     assert len(title) <= TITLE + 1
     assert title == " ".join(title.split())
-    assert (title == "") == (text.split() == [])
+    assert (title == "") == (one_form(text).split() == [])
 
 
 def test_markers_of_other_prompts_and_long_turns_do_not_reach_the_prompt() -> None:

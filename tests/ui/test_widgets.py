@@ -337,7 +337,9 @@ def test_jobs_and_a_viewer(run: Run, tab: Page, filled: NotebookHandle) -> None:
     )  # fmt: skip
     jobs = panel.get_by_role("region", name="Jobs")
     expect(jobs.get_by_role("list", name="Jobs")).to_contain_text("two arms.txt", timeout=BUSY_MS)
-    viewer, paper = panel.get_by_role("region", name="Source", exact=True).all()
+    viewers = panel.get_by_role("region", name="Source", exact=True)
+    expect(viewers).to_have_count(2, timeout=BUSY_MS)
+    viewer, paper = viewers.all()
     expect(viewer.locator("mark")).to_contain_text("compares embeddings", timeout=BUSY_MS)
     both_themes(tab, jobs, "jobs")
     both_themes(tab, viewer, "viewer")

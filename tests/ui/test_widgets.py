@@ -330,18 +330,22 @@ def test_a_widget_answers_or_says_that_the_kernel_is_busy(run: Run, tab: Page, f
     expect(box.locator(".notice")).to_be_hidden()
 
 
-def test_jobs_and_a_viewer(run: Run, tab: Page, filled: NotebookHandle) -> None:
-    panel = run(
-        "jobs.ipynb", CONNECT.format(name=filled.name), "ws.widgets.jobs()",
-        "nb.widgets.viewer(nb.search('dense arm embeddings')[0])", "nb.widgets.viewer('citations.pdf')",
-    )  # fmt: skip
+def test_jobs_are_listed(run: Run, tab: Page, filled: NotebookHandle) -> None:
+    panel = run("jobs.ipynb", CONNECT.format(name=filled.name), "ws.widgets.jobs()")
     jobs = panel.get_by_role("region", name="Jobs")
     expect(jobs.get_by_role("list", name="Jobs")).to_contain_text("two arms.txt", timeout=BUSY_MS)
+    both_themes(tab, jobs, "jobs")
+
+
+def test_a_viewer_shows_the_words_and_the_printed_page(run: Run, tab: Page, filled: NotebookHandle) -> None:
+    panel = run(
+        "viewer.ipynb", CONNECT.format(name=filled.name), "nb.widgets.viewer(nb.search('dense arm embeddings')[0])",
+        "nb.widgets.viewer('citations.pdf')",
+    )  # fmt: skip
     viewers = panel.get_by_role("region", name="Source", exact=True)
     expect(viewers).to_have_count(2, timeout=BUSY_MS)
     viewer, paper = viewers.all()
     expect(viewer.locator("mark")).to_contain_text("compares embeddings", timeout=BUSY_MS)
-    both_themes(tab, jobs, "jobs")
     both_themes(tab, viewer, "viewer")
     expect(viewer.get_by_role("button", name="Page", exact=True)).to_be_hidden()
     paper.get_by_role("button", name="Page", exact=True).click()

@@ -11,6 +11,7 @@ from sbf_kernel.operations import build
 from sbf_kernel.records import Chat, Citation, Hit, Notebook, Source
 from sbf_kernel.workspace.chats import ChatHandle
 from sbf_kernel.workspace.references import Ref
+from sbf_kernel.workspace.sources import Sources
 
 if TYPE_CHECKING:
     from sbf_kernel.workspace.workspace import Workspace
@@ -67,11 +68,11 @@ class Widgets:
         Parameters
         ----------
         what
-            Or the id or exact name of a source.
+            Or the id or exact name of a source; of a notebook's widgets, a name in it.
         """
         if isinstance(what, (Hit, Citation)):
             return _widget("SourceViewer")(self._ws, what.source_id, what.version_id, what.start, what.end)
-        return _widget("SourceViewer")(self._ws, self._ws.sources.get(what).id)
+        return _widget("SourceViewer")(self._ws, Sources(self._ws, self._notebook).get(what).id)
 
     def jobs(self) -> Any:
         """Follow background work; cancel it, try it again."""

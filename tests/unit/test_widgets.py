@@ -244,10 +244,12 @@ def test_a_page_of_a_pdf_is_drawn(notebook: NotebookHandle, tmp_path: Path) -> N
     assert b64decode(drawn["image"])[8:12] == b"WEBP"
 
 
-def test_a_viewer_shows_a_hit_at_its_words(filled: NotebookHandle) -> None:
+def test_a_viewer_shows_a_hit_at_its_words(filled: NotebookHandle, workspace: Workspace) -> None:
     (hit,) = filled.search("dense embeddings")
     viewer = filled.widgets.viewer(hit)
     assert "".join(text for text, on in viewer.state["piece"]["parts"] if on) == hit.text
+    assert filled.widgets.viewer("two arms.txt").state["piece"]["name"] == "two arms.txt"
+    workspace.notebooks.create("elsewhere").add_text("Another text of that name.", "two arms.txt")
     assert filled.widgets.viewer("two arms.txt").state["piece"]["name"] == "two arms.txt"
 
 

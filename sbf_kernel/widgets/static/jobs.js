@@ -11,7 +11,7 @@ class JobsView {
     this.nodes = new Map();
     this.status = h("select", { "aria-label": "Show", onchange: () => this.renew() }, h("option", { value: "" }, "All jobs"),
       Object.entries(JOB_STATES).map(([value, [label]]) => h("option", { value }, label)));
-    this.list = h("ul", { class: "jobs", "aria-label": "Jobs", onkeydown: (event) => this.keys(event) });
+    this.list = h("ul", { class: "jobs", "aria-label": "Jobs", tabindex: "0", onkeydown: (event) => this.keys(event) });
     this.empty = h("div", { class: "empty" });
     this.running = h("span", { class: "muted grow" });
     this.more = button("Older jobs", () => this.older(), { class: "line", hidden: true });

@@ -113,10 +113,10 @@ class Bare:
 
 @contextlib.contextmanager
 def bare_route() -> Iterator[Bare]:
-    """Serve it as ``sbf serve`` serves."""
+    """Serve it as ``sbf serve`` serves, but for the limits on connections."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    options = ("--no-access-log", "--no-server-header", "--limit-concurrency", "1000", "--log-level", "error")
+    options = ("--no-access-log", "--no-server-header", "--log-level", "error")
     command = [sys.executable, "-m", "uvicorn", "benchmarks.bare:app", "--port", str(port), *options]
     with subprocess.Popen(command) as process:
         try:

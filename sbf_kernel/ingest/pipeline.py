@@ -19,8 +19,9 @@ from pydantic import SecretStr
 
 from sbf_kernel.errors import Cancelled, SbfError, SourceError, StoreBusy, StoreUnavailable
 from sbf_kernel.ingest.web import Content, download
+from sbf_kernel.models import content_hash, embedded_text
 from sbf_kernel.records import Principal, Source
-from sbf_kernel.storage import jobs, sources, versions
+from sbf_kernel.storage import embeddings, jobs, sources
 from sbf_kernel.storage.jobs import Lease, Outcome
 from sbf_kernel.storage.versions import NewChunk, NewVersion
 
@@ -196,7 +197,7 @@ class _Processing:
         if bytes(prepared["text_sha256"]) == _bytes(item["text_sha256"]):
             await self._unchanged()
             return
-        vectors = await self._embed(prepared)
+        vectors = await self._embed({bytes(c["content_hash"]): _input(prepared["text"], c) for c in prepared["chunks"]})
         await self.runtime.writer.store(self.principal, self._version(prepared, content.sha256, vectors))
         await publish(self.runtime, self.principal, self.source_id)
 
@@ -228,20 +229,34 @@ class _Processing:
         return content
 
     async def _unchanged(self) -> None:
-        user_id = self.principal.user_id
+        """Keep the version; chunks that the present embedder has not seen get their vectors."""
+        user_id, fresh = self.principal.user_id, await self._missing_vectors()
         async with self.runtime.db.change(self.principal) as connection:
+            if fresh and self.runtime.embedder is not None:
+                await sources.lock_for_index(connection, user_id, [self.source_id])
+                await embeddings.add(connection, user_id, self.source_id, self.runtime.embedder.id, fresh)
             await sources.set_outcome(connection, user_id, self.source_id, status="ready", stage="unchanged")
             await jobs.settle(connection, self.lease, Outcome("done"))
         await publish(self.runtime, self.principal, self.source_id)
 
-    async def _embed(self, prepared: dict[str, Any]) -> dict[bytes, Vector]:
+    async def _missing_vectors(self) -> list[tuple[UUID, bytes, Vector]]:
+        embedder = self.runtime.embedder
+        if embedder is None:
+            return []
+        async with self.runtime.db.transaction(self.principal) as connection:
+            chunks = await embeddings.missing(connection, self.principal.user_id, self.source_id, embedder.id)
+        inputs = {chunk_id: embedded_text(context, passage) for chunk_id, context, passage in chunks}
+        digests = {chunk_id: content_hash(whole) for chunk_id, whole in inputs.items()}
+        vectors = await self._embed({digests[chunk_id]: whole for chunk_id, whole in inputs.items()})
+        return [(chunk_id, digest, vectors[digest]) for chunk_id, digest in digests.items()]
+
+    async def _embed(self, inputs: dict[bytes, str]) -> dict[bytes, Vector]:
         """Return vectors by content hash: known ones from the store, the others computed."""
         embedder, user_id = self.runtime.embedder, self.principal.user_id
-        if embedder is None:
+        if embedder is None or not inputs:
             return {}
-        inputs = {bytes(c["content_hash"]): _input(prepared["text"], c) for c in prepared["chunks"]}
         async with self.runtime.db.transaction(self.principal) as connection:
-            vectors = await versions.known_embeddings(connection, user_id, embedder.id, list(inputs))
+            vectors = await embeddings.known(connection, user_id, embedder.id, list(inputs))
         missing = [digest for digest in inputs if digest not in vectors]
         for start in range(0, len(missing), EMBED_GROUP):
             group = missing[start : start + EMBED_GROUP]
@@ -249,7 +264,7 @@ class _Processing:
             vectors |= fresh
             if len(missing) > EMBED_GROUP:
                 async with self.runtime.db.transaction(self.principal) as connection:
-                    await versions.keep_embeddings(connection, user_id, self.source_id, embedder.id, fresh)
+                    await embeddings.keep(connection, user_id, self.source_id, embedder.id, fresh)
                     await jobs.progress(connection, self.lease, len(vectors), len(inputs))
                 await self._report("embedding", len(vectors), len(inputs))
         return vectors
@@ -299,6 +314,4 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def _input(text: str, chunk: dict[str, Any]) -> str:
-    """Return what is embedded for a chunk: its context, then its text."""
-    passage = text[chunk["start"] : chunk["end"]]
-    return f"{chunk['context']}\n{passage}" if chunk["context"] else passage
+    return embedded_text(chunk["context"], text[chunk["start"] : chunk["end"]])

@@ -14,6 +14,7 @@ from typing import Any
 from sbf_kernel.errors import SourceEmpty
 from sbf_kernel.ingest.chunking import CHUNKER_ID, TITLE_CHARS, ChunkSpan, TokenOffsets, chunk, token_offsets
 from sbf_kernel.ingest.language import detect_language
+from sbf_kernel.models import content_hash, embedded_text
 from sbf_kernel.models.sparse import encode_passage
 from sbf_kernel.readers import read
 from sbf_kernel.readers.reading import Place, Reading
@@ -77,14 +78,14 @@ def _tokens() -> TokenOffsets:
 def _chunk(reading: Reading, span: ChunkSpan, title: str, language: str) -> dict[str, Any]:
     passage = reading.text[span.start : span.end]
     context = with_title(title, span.context, passage)
-    whole = f"{context}\n{passage}" if context else passage
+    whole = embedded_text(context, passage)
     return {
         "start": span.start,
         "end": span.end,
         "context": context,
         "place": {**_known(span.place), "marks": _marks(reading, span)},
         "terms": list(encode_passage(whole, language).items()),
-        "content_hash": hashlib.blake2b(whole.encode(), digest_size=16).digest(),
+        "content_hash": content_hash(whole),
     }
 
 

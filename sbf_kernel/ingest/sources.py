@@ -14,7 +14,7 @@ from sbf_kernel.errors import Conflict, InvalidInput, SourceTooLarge
 from sbf_kernel.ingest.pipeline import KIND, process
 from sbf_kernel.operations import AddSource
 from sbf_kernel.records import Principal, Source
-from sbf_kernel.storage import jobs, notebooks, ranking, sources
+from sbf_kernel.storage import embeddings, jobs, notebooks, ranking, sources
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -49,7 +49,7 @@ async def add(runtime: Runtime, principal: Principal, op: AddSource) -> Source:
     sha256 = None if op.content is None else await asyncio.to_thread(runtime.blobs.put, op.content)
     async with runtime.db.together(principal) as connection:
         await notebooks.touch(connection, principal.user_id, op.notebook_id)
-        source, work = await _register(connection, principal.user_id, _namespaced(op, principal), sha256)
+        source, work = await _register(runtime, connection, principal.user_id, _namespaced(op, principal), sha256)
         await sources.link(connection, principal.user_id, op.notebook_id, source.id)
         if work:
             await request(runtime, principal, source, op.password)
@@ -65,7 +65,7 @@ def _namespaced(op: AddSource, principal: Principal) -> AddSource:
 
 
 async def _register(
-    connection: AsyncConnection, user_id: str, op: AddSource, sha256: bytes | None
+    runtime: Runtime, connection: AsyncConnection, user_id: str, op: AddSource, sha256: bytes | None
 ) -> tuple[Source, bool]:
     """Return the source for this origin or content, and whether it has to be processed."""
     if sha256 is not None:
@@ -73,6 +73,8 @@ async def _register(
     known = await sources.by_origin(connection, user_id, op.origin)
     if known is None and sha256 is not None:
         twin = await sources.by_content(connection, user_id, sha256)
+        if twin is not None and await _has_no_vectors(runtime, connection, user_id, twin):
+            return await sources.requeue(connection, user_id, twin.id), True
         if twin is not None and twin.status != "failed":
             return twin.model_copy(
                 update={"stage": "duplicate", "message": f"same content as {twin.origin}"}
@@ -93,11 +95,20 @@ async def _register(
             return created, True
         known = await sources.by_origin(connection, user_id, op.origin)
         assert known is not None  # somebody else inserted it a moment ago
-    if known.status == "ready" and sha256 is not None and known.sha256 == sha256.hex():
+    unembedded = await _has_no_vectors(runtime, connection, user_id, known)
+    if known.status == "ready" and sha256 is not None and known.sha256 == sha256.hex() and not unembedded:
         return known.model_copy(update={"stage": "unchanged"}), False
     if not known.finished and sha256 is not None and known.sha256 == sha256.hex():
         return known, True
     return await sources.requeue(connection, user_id, known.id, sha256), True
+
+
+async def _has_no_vectors(runtime: Runtime, connection: AsyncConnection, user_id: str, source: Source) -> bool:
+    """Whether a ready source was embedded by another model than ours, or by none."""
+    embedder = runtime.embedder
+    if embedder is None or source.status != "ready":
+        return False
+    return not await embeddings.complete(connection, user_id, source.id, embedder.id)
 
 
 async def request(runtime: Runtime, principal: Principal, source: Source, password: SecretStr | None = None) -> None:

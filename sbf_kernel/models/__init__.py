@@ -6,6 +6,7 @@ models come through pydantic-ai in :mod:`sbf_kernel.models.language`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,3 +37,13 @@ class Embedder(Protocol):
     def close(self) -> None:
         """Release threads and memory."""
         ...
+
+
+def embedded_text(context: str, passage: str) -> str:
+    """Return what is embedded and indexed for a chunk: its context, then its text."""
+    return f"{context}\n{passage}" if context else passage
+
+
+def content_hash(whole: str) -> bytes:
+    """Return the 16 bytes by which an embedded text is known again."""
+    return hashlib.blake2b(whole.encode(), digest_size=16).digest()

@@ -116,6 +116,6 @@ def _warnings(runtime: Runtime, op: Search, *, unseen: bool) -> tuple[str, ...]:
         return ("no embedding model: words only",)
     if unseen and runtime.embedder is not None:
         return (
-            f"some sources have no vectors of {runtime.embedder.id}: found by words only; delete and add them again",
+            f"some sources have no vectors of {runtime.embedder.id}: found by words only; add them again, or retry them",
         )
     return ()

@@ -70,43 +70,6 @@ def keys_of(terms: dict[int, float]) -> list[int]:
     return [*terms, *(term + (1 << 29) for term, weight in terms.items() if weight >= HIGH_IMPACT)]
 
 
-async def known_embeddings(
-    connection: AsyncConnection, user_id: str, model: str, hashes: Sequence[bytes]
-) -> dict[bytes, Vector]:
-    """Return vectors this tenant already has for the same content: of current chunks, or left by an interrupted run."""
-    rows = await connection.execute(
-        text("""select distinct on (content_hash) content_hash, embedding::text from (
-                  select content_hash, embedding from embeddings
-                  where user_id = :user_id and model = :model and content_hash = any(:hashes)
-                  union all
-                  select content_hash, embedding from embedding_cache
-                  where user_id = :user_id and model = :model and content_hash = any(:hashes)) known"""),
-        {"user_id": user_id, "model": model, "hashes": list(hashes)},
-    )
-    return {bytes(row[0]): HalfVector.from_text(row[1]).to_numpy().astype("float32") for row in rows}
-
-
-async def keep_embeddings(
-    connection: AsyncConnection, user_id: str, source_id: UUID, model: str, vectors: dict[bytes, Vector]
-) -> None:
-    """Save vectors of a source that is still being embedded."""
-    rows = [
-        {
-            "user_id": user_id,
-            "model": model,
-            "hash": digest,
-            "source_id": source_id,
-            "embedding": HalfVector(vector).to_text(),
-        }
-        for digest, vector in sorted(vectors.items())  # one order for all: else two sources with the same text deadlock
-    ]
-    await connection.execute(
-        text("""insert into embedding_cache (user_id, model, content_hash, source_id, embedding)
-                values (:user_id, :model, :hash, :source_id, cast(:embedding as halfvec)) on conflict do nothing"""),
-        rows,
-    )
-
-
 _STAGE = """
 create temporary table if not exists staged_chunks (
   id uuid, source_id uuid, version_id uuid, ordinal integer, start_char integer, end_char integer, place jsonb, context text,

@@ -274,6 +274,32 @@ def test_of_many_tasks_that_want_a_lock_at_once_one_gets_it(runtime: Runtime, lo
     assert loop.run(want()) is True
 
 
+@pytest.mark.parametrize("again", ["added again", "added elsewhere", "retried"])
+def test_what_was_stored_without_an_embedder_gets_its_vectors_later(
+    notebook: NotebookHandle, workspace: Workspace, runtime: Runtime, embedder: CountingEmbedder, again: str
+) -> None:
+    text = "Cormorants dry their wings.\n\n" + "They have no oil on their feathers. " * 60
+    runtime.embedder = None
+    try:
+        source = notebook.add_text(text, "cormorants")
+    finally:
+        runtime.embedder = embedder
+    found = notebook.search("seabirds")
+    assert not found and "add them again" in found.warnings[0]
+    if again == "added again":
+        late = notebook.add_text(text, "cormorants")
+    elif again == "added elsewhere":
+        late = workspace.notebooks.create("Elsewhere").add_text(text, "other name")
+    else:
+        late = workspace.sources.retry(source)
+    assert (late.id, late.status, late.version_id) == (source.id, "ready", source.version_id)
+    assert len(embedder.passages) == source.chunk_count > 1
+    assert {hit.chunk_id for hit in notebook.search("seabirds", arm="dense")} != set()
+    assert notebook.search("seabirds").warnings == ()
+    assert notebook.add_text(text, "cormorants").stage == "unchanged"
+    assert len(embedder.passages) == source.chunk_count
+
+
 def test_two_runtimes_never_do_the_same_work_twice(
     notebook: NotebookHandle, workspace: Workspace, principal: Principal, runtime: Runtime, loop: LoopThread,
     embedder: CountingEmbedder,

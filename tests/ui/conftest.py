@@ -26,6 +26,7 @@ import nbformat
 import pytest
 
 from sbf_kernel.records import LOCAL
+from sbf_kernel.storage.tenants import purge
 from tests.integration.model_server import Provider
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Locator, Page
 
+    from sbf_kernel.backends.loop import LoopThread
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import Workspace
 
@@ -226,8 +228,9 @@ def tab(chromium: Browser, observed: Observed) -> Iterator[Page]:
 
 
 @pytest.fixture
-def mine(open_workspace: Callable[..., Workspace]) -> Workspace:
-    """The workspace that the kernels get from ``sbf.connect()``."""
+def mine(open_workspace: Callable[..., Workspace], runtime: Runtime, loop: LoopThread) -> Workspace:
+    """The workspace that the kernels get from ``sbf.connect()``, with nothing in it that other tests left."""
+    loop.run(purge(runtime.db, LOCAL))
     return open_workspace("local", LOCAL)
 
 

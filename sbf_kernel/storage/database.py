@@ -87,8 +87,11 @@ class Database:
         async def connect() -> psycopg.AsyncConnection:
             import psycopg
 
-            # Server-side prepared statements would bring generic plans back.
-            return await psycopg.AsyncConnection.connect(self.conninfo, options=options, prepare_threshold=None)
+            # Server-side prepared statements would bring generic plans back. Transactions are begun by
+            # :meth:`_opened`: the driver would send a message for BEGIN alone.
+            return await psycopg.AsyncConnection.connect(
+                self.conninfo, options=options, prepare_threshold=None, autocommit=True
+            )
 
         return create_async_engine(
             "postgresql+psycopg://",
@@ -178,10 +181,8 @@ class Database:
     async def _epoch(self, user_id: str) -> int:
         async with self.engine.connect() as connection:
             raw: Any = (await connection.get_raw_connection()).driver_connection
-            await raw.set_autocommit(True)  # one round trip instead of three, for what every request asks
-            try:
+            try:  # in no transaction: one round trip instead of three, for what every request asks
                 row = await (await raw.execute("select sbf.epoch_of(%s)", [user_id])).fetchone()
-                await raw.set_autocommit(False)
             except BaseException:
                 await connection.invalidate()  # never back to the pool as it is
                 raise
@@ -204,12 +205,13 @@ class Database:
                 await connection.close()
 
     async def _opened(self, values: list[str]) -> AsyncConnection:
+        from psycopg import AsyncClientCursor
+
         connection = await self.engine.connect()
         try:
             await connection.begin()
             raw: Any = (await connection.get_raw_connection()).driver_connection
-            async with raw.pipeline():  # BEGIN and this in one round trip
-                await raw.execute(_AS, values)
+            await AsyncClientCursor(raw).execute(f"begin; {_AS}", values)  # both in one message
         except BaseException:
             await _give_back(connection)
             raise

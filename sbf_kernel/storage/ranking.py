@@ -165,10 +165,10 @@ async def lexical_exact(
     found = await rows(
         connection,
         f"""
-        select chunk_id::text, source_id::text, score, language from (
-          select l.chunk_id, l.source_id, l.language, -(l.terms <#> cast(%(query)s as sparsevec)) as score
-          from lexical l where l.user_id = %(user_id)s and {scope.where("l")}) scored
-        where score > 0 order by score desc, chunk_id limit %(limit)s""",
+        select chunk_id::text, source_id::text, -negative, language from (
+          select l.chunk_id, l.source_id, l.language, l.terms <#> cast(%(query)s as sparsevec) as negative
+          from lexical l where l.user_id = %(user_id)s and {scope.where("l")}
+          order by negative, l.chunk_id limit %(limit)s) best where negative < 0 order by negative, chunk_id""",
         {"user_id": user_id, "query": _sparse(query), "limit": limit, **scope.values()},
     )
     return [Candidate(*row) for row in found]
@@ -205,14 +205,17 @@ async def lexical_candidates(
 async def dense_exact(
     connection: AsyncConnection, user_id: str, scope: ScopeFilter, model: str, query: Vector, limit: int
 ) -> list[Candidate]:
-    """Compare the query with every chunk of the scope. ``+ 0`` keeps the planner from the approximate index."""
+    """Compare the query with every chunk of the scope. ``+ 0`` keeps the planner from the approximate index.
+
+    What is not needed to sort is computed of the winners only: of every row it took as long as the distances.
+    """
     found = await rows(
         connection,
         f"""
         select chunk_id::text, source_id::text, 1 - distance as score from (
-          select e.chunk_id, e.source_id, e.embedding <=> cast(%(query)s as halfvec) as distance from embeddings e
-          where e.user_id = %(user_id)s and e.model = %(model)s and {scope.where("e")}) scored
-        order by distance + 0, chunk_id limit %(limit)s""",
+          select e.chunk_id, e.source_id, (e.embedding <#> cast(%(query)s as halfvec)) + 0 as distance from embeddings e
+          where e.user_id = %(user_id)s and e.model = %(model)s and {scope.where("e")}
+          order by distance, e.chunk_id limit %(limit)s) nearest order by distance, chunk_id""",
         {"user_id": user_id, "model": model, "query": _vector(query), "limit": limit, **scope.values()},
     )
     return [Candidate(*row) for row in found]

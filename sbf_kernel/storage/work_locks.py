@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     import psycopg
 
+CLOSE_SECONDS = 2.0
+"""Patience with a server that does not answer; with the connection its locks end anyway."""
+
 
 class WorkLocks:
     """Locks that say who works on what, held by one connection of this process.
@@ -28,6 +31,7 @@ class WorkLocks:
         self._connection: psycopg.AsyncConnection | None = None
         self._turn = asyncio.Lock()
         self._held: set[UUID] = set()
+        self._undoing: set[asyncio.Task[None]] = set()
         self.holder = lock_number(uuid4())
         """A lock that this process has as long as it has any: by it others see whether the process lives."""
 
@@ -40,12 +44,25 @@ class WorkLocks:
         StoreUnavailable
             No connection.
         """
-        free = await self._try(name)
+        trying = asyncio.create_task(self._try(name))
+        try:
+            free = await asyncio.shield(trying)
+        except asyncio.CancelledError:  # the database may grant it all the same
+            undoing = asyncio.create_task(self._undo(name, trying))
+            self._undoing.add(undoing)
+            undoing.add_done_callback(self._undoing.discard)
+            raise
         try:
             yield free
         finally:
             if free:
                 await asyncio.shield(self._unlock(name))
+
+    async def _undo(self, name: UUID, trying: asyncio.Task[bool]) -> None:
+        """Give back what is granted to somebody who no longer waits for it."""
+        with suppress(StoreUnavailable):
+            if await trying:
+                await self._unlock(name)
 
     async def _try(self, name: UUID) -> bool:
         import psycopg
@@ -68,9 +85,10 @@ class WorkLocks:
         if self._connection is not None and not self._connection.closed:
             with suppress(psycopg.OperationalError):  # it died while nobody used it
                 return await self._ask(self._connection, function, name)
-        self._connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
-        await self._connection.execute("select pg_advisory_lock(%s)", [self.holder])
-        return await self._ask(self._connection, function, name)
+        connection = await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True)
+        await connection.execute("select pg_advisory_lock(%s)", [self.holder])
+        self._connection = connection
+        return await self._ask(connection, function, name)
 
     async def _unlock(self, name: UUID) -> None:
         import psycopg
@@ -89,6 +107,8 @@ class WorkLocks:
 
     async def close(self) -> None:
         """Let go of everything."""
+        if self._undoing:
+            await asyncio.wait(self._undoing, timeout=CLOSE_SECONDS)
         if self._connection is not None:
             await self._connection.close()
 

@@ -42,18 +42,22 @@ def waiting(
     embedder.allowed = float("inf")
 
 
+@pytest.fixture
+def serve(service_settings: ServiceSettings, runtime: Runtime, loop: LoopThread) -> Callable[..., Serving]:
+    return lambda port=0: Serving(service_settings, runtime, loop, port)
+
+
+@pytest.fixture
+def token(new_token: Callable[[Principal], str], principal: Principal) -> str:
+    return new_token(principal)
+
+
 def test_an_open_stream_ends_at_once_and_says_when_to_come_again(
-    service_settings: ServiceSettings,
-    runtime: Runtime,
-    loop: LoopThread,
-    new_token: Callable[[Principal], str],
-    principal: Principal,
-    waiting: Source,
-    caplog: pytest.LogCaptureFixture,
+    serve: Callable[..., Serving], token: str, waiting: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Serving(service_settings, runtime, loop) as stopping:
+    with serve() as stopping:
         connection = http.client.HTTPConnection(urlsplit(stopping.url).netloc, timeout=30)
-        headers = {"Authorization": f"Bearer {new_token(principal)}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         connection.request("POST", "/sources/events", json.dumps({"source_ids": [str(waiting.id)]}), headers)
         response = connection.getresponse()
         assert response.readline() == b"event: Source\n"
@@ -70,16 +74,10 @@ def test_an_open_stream_ends_at_once_and_says_when_to_come_again(
 
 
 def test_a_client_that_watches_comes_again_and_one_that_asks_is_told(
-    service_settings: ServiceSettings,
-    runtime: Runtime,
-    loop: LoopThread,
-    new_token: Callable[[Principal], str],
-    principal: Principal,
-    waiting: Source,
-    embedder: CountingEmbedder,
+    serve: Callable[..., Serving], loop: LoopThread, token: str, waiting: Source, embedder: CountingEmbedder
 ) -> None:
-    with Serving(service_settings, runtime, loop) as first:
-        backend = RemoteBackend(first.url, new_token(principal))
+    with serve() as first:
+        backend = RemoteBackend(first.url, token)
         seen: list[Any] = []
 
         async def watch() -> None:
@@ -88,7 +86,7 @@ def test_a_client_that_watches_comes_again_and_one_that_asks_is_told(
         watching = threading.Thread(target=lambda: loop.run(watch()))
         watching.start()
         until(lambda: first.app.state.service.streams.count == 1, 10)
-    with Serving(service_settings, runtime, loop, urlsplit(first.url).port or 0):
+    with serve(urlsplit(first.url).port):
         embedder.allowed = float("inf")
         watching.join(20)
         loop.run(backend.close())
@@ -97,15 +95,10 @@ def test_a_client_that_watches_comes_again_and_one_that_asks_is_told(
 
 
 def test_a_stream_that_cannot_go_on_is_an_error_of_the_client(
-    service_settings: ServiceSettings,
-    runtime: Runtime,
-    loop: LoopThread,
-    new_token: Callable[[Principal], str],
-    principal: Principal,
-    waiting: Source,
+    serve: Callable[..., Serving], loop: LoopThread, token: str, waiting: Source
 ) -> None:
-    with Serving(service_settings, runtime, loop) as only:
-        backend = RemoteBackend(only.url, new_token(principal))
+    with serve() as only:
+        backend = RemoteBackend(only.url, token)
 
         async def begin() -> Any:
             stream = backend._events(WatchSources(source_ids=(waiting.id,)))

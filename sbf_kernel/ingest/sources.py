@@ -186,6 +186,7 @@ async def watch(runtime: Runtime, principal: Principal, source_ids: tuple[UUID, 
     """Yield each source now and at every change, until none has work left; then see to the index.
 
     Work of other processes is followed too: :class:`~sbf_kernel.storage.news.News` tells of it.
+    What a process that died left behind is taken over: nobody shall look at work that nobody does.
     """
     added = 0
     following = _Following(runtime, principal)
@@ -229,7 +230,8 @@ class _Following:
         unsure = {source.id for source in found.values() if not source.finished} - here
         elsewhere = await self._elsewhere(unsure) if unsure else set()
         if unsure > elsewhere:
-            found |= await self._read(unsure - elsewhere)  # ended between the two looks
+            here |= await self._take_over([found[source_id] for source_id in unsure - elsewhere])
+            found |= await self._read(unsure - elsewhere)  # some ended between the two looks
         self.waiting = (self.waiting - set(source_ids)) | elsewhere | (here & set(found))
         changed = [source for source in found.values() if source != self._seen.get(source.id)]
         self._seen |= found
@@ -239,6 +241,16 @@ class _Following:
         async with self._runtime.db.transaction(self._principal) as connection:
             found = await sources.get_many(connection, self._principal.user_id, source_ids)
         return {source.id: source for source in found}
+
+    async def _take_over(self, unattended: list[Source]) -> set[UUID]:
+        """Go on with those whose job waits for a process that is gone. Cancelled ones have no open job."""
+        tenant = self._principal.tenant
+        async with self._runtime.db.transaction(tenant) as connection:
+            left = await jobs.abandoned(connection, tenant.user_id, KIND, [source.id for source in unattended])
+        for source in unattended:
+            if source.id in left:
+                await request(self._runtime, tenant, source)
+        return left
 
     async def _elsewhere(self, source_ids: Iterable[UUID]) -> set[UUID]:
         """Return the sources that other processes work on, or will."""

@@ -46,6 +46,8 @@ _ORDER = {
 }
 _HELD = """select (l.classid::bigint << 32) | l.objid::bigint from pg_locks l where l.locktype = 'advisory' and l.objsubid = 1
 and l.granted and l.database = (select oid from pg_database where datname = current_database())"""
+_ATTENDED = f"""(j.place = 'queue' or j.status = 'queued' and j.updated_at > now() - make_interval(secs => :grace)
+                  or j.holder in ({_HELD}))"""
 
 
 @dataclass(frozen=True)
@@ -329,6 +331,16 @@ async def attended(
     )
 
 
+async def abandoned(connection: AsyncConnection, user_id: str, kind: str, subject_ids: Iterable[UUID]) -> set[UUID]:
+    """Return those of the subjects whose job was to be done by a process that is gone, outside any queue."""
+    rows = await connection.execute(
+        text(f"""select j.subject_id from jobs j where j.user_id = :user_id and j.kind = :kind and j.subject_id = any(:ids)
+                 and {_OPEN} and not {_ATTENDED}"""),
+        {"user_id": user_id, "kind": kind, "ids": list(subject_ids), "grace": GRACE_SECONDS},
+    )
+    return set(rows.scalars())
+
+
 async def open_jobs(connection: AsyncConnection, user_id: str, job_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Return those of the jobs that will go on by themselves, with their status."""
     return await _attended(connection, "j.id", user_id, job_ids, "j.id")
@@ -339,7 +351,7 @@ async def _attended(
 ) -> dict[UUID, str]:
     rows = await connection.execute(
         text(f"""select {key}, j.status from jobs j where j.user_id = :user_id and {column} = any(:ids) and {_OPEN}
-                 and (j.place = 'queue' or j.status = 'queued' and j.updated_at > now() - make_interval(secs => :grace) or j.holder in ({_HELD}))"""),
+                 and {_ATTENDED}"""),
         {"user_id": user_id, "ids": list(ids), "grace": GRACE_SECONDS, **values},
     )
     return {row[0]: row[1] for row in rows}

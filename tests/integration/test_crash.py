@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+import sbf_kernel as sbf
+from sbf_kernel import operations as op
 from sbf_kernel.backends.local import LocalBackend
 from sbf_kernel.backends.loop import LoopThread
 from sbf_kernel.settings import Settings
@@ -115,6 +117,19 @@ def test_what_was_ready_stays_ready_and_the_rest_follows(place: Path, files: Pat
         assert notebook.search("stone number 17", limit=1, arm="lexical")[0].source == "17.txt"
         assert notebook.refresh().source_count == FILES + 1
         check_tables(backend.runtime.db.conninfo)
+
+
+@pytest.mark.timeout(120)
+def test_who_looks_at_what_a_dead_process_left_goes_on_with_it(place: Path, files: Path) -> None:
+    home = place / "home"
+    assert kill_while_adding(home, files, after=FILES // 2)[1] is False
+    with sbf.connect(home=home, threads=2, static=True) as workspace:
+        left = [source for source in workspace.sources.list(limit=100) if not source.finished]
+        assert len(left) > 2
+        workspace.call(op.CancelSources(source_ids=(left[0].id,)))
+        last = {source.id: source for source in workspace.stream(op.WatchSources(source_ids=tuple(s.id for s in left)))}
+        assert [last.pop(left[0].id).stage] == ["cancelled"]  # not what somebody stopped
+        assert {source.status for source in last.values()} == {"ready"}
 
 
 def check_tables(conninfo: str) -> None:

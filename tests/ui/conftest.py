@@ -51,6 +51,7 @@ FLAGS = [
 ]
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 START_SECONDS = 90
+LEFT_OUT = ("JUPYTER", "SBF_", "COVERAGE")
 READY = """() => { const panel = window.jupyterapp?.shell?.currentWidget, context = panel?.sessionContext, kernel = context?.session?.kernel;
   return !!(panel?.context?.isReady && context?.isReady && kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle'); }"""
 RUN = """() => { window.sbfRun = 'runs';
@@ -143,7 +144,8 @@ def start_lab(
     quiet.mkdir(parents=True)
     (quiet / "notification.jupyterlab-settings").write_text(json.dumps(QUIET))
     token = secrets.token_hex(16)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "SBF_"))} | {
+    # Nor does coverage look at what a browser waits for.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)} | {
         "SBF_HOME": str(home),
         "JUPYTER_TOKEN": token,
         "JUPYTERLAB_SETTINGS_DIR": str(settings),

@@ -113,6 +113,17 @@ class Settings(BaseSettings):
         """Hold on to the place when the working directory changes; reader processes have another one anyway."""
         return home.expanduser().absolute()
 
+    @field_validator("token")
+    @classmethod
+    def _one_word(cls, token: SecretStr | None) -> SecretStr | None:
+        """Take a token as it is copied or read from a file: with a line's end."""
+        if token is None:
+            return None
+        bare = token.get_secret_value().strip()
+        if not bare.isascii() or not bare.isprintable() or " " in bare:
+            raise ValueError("a token is one word of ASCII characters")
+        return SecretStr(bare)
+
     @model_validator(mode="after")
     def _secret_stays_secret(self) -> Settings:
         """Refuse to send a token where others can read along."""

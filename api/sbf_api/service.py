@@ -17,9 +17,9 @@ from sbf_api.limits import Limiter, Streams
 from sbf_kernel.errors import Conflict
 from sbf_kernel.handlers import access
 from sbf_kernel.operations import FollowMessage, SendMessage
-from sbf_kernel.records import MessageDelta, Principal
+from sbf_kernel.records import Principal
 from sbf_kernel.storage import database
-from sbf_kernel.storage.idempotency import once, recall, remember
+from sbf_kernel.storage.idempotency import once, recall, under
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
@@ -73,16 +73,35 @@ class Service:
         A message that was sent before under the same ``key`` is not sent
         again: its stream is that of the first one's answer.
         """
-        digest = await _digest(operation)
-        if key is not None and isinstance(operation, SendMessage):
-            known = await recall(self.runtime.db, principal, key, digest)
-            if known is not None:
-                operation, key = FollowMessage(chat_id=operation.chat_id, message_id=UUID(known.decode())), None
-        async with aclosing(access.stream(self.runtime, principal, operation)) as records:
+        if key is None or not isinstance(operation, SendMessage):
+            records = access.stream(self.runtime, principal, operation)
+        else:
+            records = self._said_once(principal, operation, key)
+        async with aclosing(records):
             async for record in records:
-                if key is not None and isinstance(record, MessageDelta):
-                    await remember(self.runtime.db, principal, key, digest, str(record.message_id).encode())
-                    key = None
+                yield record
+
+    async def _said_once(self, principal: Principal, operation: SendMessage, key: str) -> AsyncGenerator[Any]:
+        digest = await _digest(operation)
+        begun = await recall(self.runtime.db, principal, key, digest)
+        if begun is None:
+            records = access.stream(self.runtime, principal, operation)
+            async with aclosing(records):
+                try:
+                    with under(key, digest):
+                        first = await anext(records)
+                except Conflict:  # perhaps with the same, sent a moment ago
+                    begun = await recall(self.runtime.db, principal, key, digest)
+                    if begun is None:
+                        raise
+                else:
+                    yield first
+                    async for record in records:
+                        yield record
+                    return
+        follow = FollowMessage(chat_id=operation.chat_id, message_id=UUID(begun.decode()))
+        async with aclosing(access.stream(self.runtime, principal, follow)) as records:
+            async for record in records:
                 yield record
 
     async def _fresh(self, principal: Principal, operation: Operation) -> Reply:

@@ -14,7 +14,7 @@ from sbf_kernel.errors import Conflict
 from sbf_kernel.models.language import load_language_model
 from sbf_kernel.operations import CreateChat, FollowMessage, SendMessage, StopMessage, UpdateChat
 from sbf_kernel.records import Chat, Message, MessageDelta, Principal
-from sbf_kernel.storage import chats, messages, notebooks
+from sbf_kernel.storage import chats, idempotency, messages, notebooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -91,7 +91,7 @@ async def send(runtime: Runtime, principal: Principal, op: SendMessage) -> Async
 
 async def _begin(runtime: Runtime, principal: Principal, op: SendMessage) -> Draft:
     """Store what was said and let the answer be written."""
-    async with runtime.db.change(principal) as connection:
+    async with runtime.db.together(principal) as connection:
         await chats.lock(connection, principal, op.chat_id)
         chat = await chats.get(connection, principal, op.chat_id)
         model = load_language_model(runtime.settings, chat.model)
@@ -103,6 +103,7 @@ async def _begin(runtime: Runtime, principal: Principal, op: SendMessage) -> Dra
                 message_id=str(running),
             )
         message = await messages.add_pair(connection, principal, chat.id, op.text, title_of(op.text))
+        await idempotency.remember(runtime.db, principal, str(message.id))
     draft = Draft(message)
     runtime.drafts[draft.id] = draft
     await draft.start(replying.write(replying.Reply(runtime, principal, chat, op.text, op.passages, model, draft)))

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from sbf_kernel import operations as op
 from sbf_kernel.accounts.permissions import require
-from sbf_kernel.errors import Forbidden, NotFound
+from sbf_kernel.errors import Forbidden, InvalidInput, NotFound
 from sbf_kernel.handlers import handler_of
 from sbf_kernel.storage import sharing
 
@@ -115,6 +115,11 @@ async def _guest(runtime: Runtime, principal: Principal, operation: op.Operation
         return None
     async with runtime.db.transaction(principal) as connection:
         found = await sharing.guest_for(connection, principal, kind, ids)
+        if found is None and len(ids) > 1 and await sharing.scattered(connection, principal, kind, ids):
+            raise InvalidInput(
+                f"these {kind}s belong to several people or shared notebooks",
+                hint="one shared notebook at a time, and your own apart",
+            )
     if found is not None and found.guest is not None and _RANK[found.guest.role] < _RANK[operation.access]:
         raise Forbidden(
             f"{type(operation).__name__} needs the role {operation.access}; you are {found.guest.role} of this notebook",

@@ -53,6 +53,7 @@ async def list_messages(runtime: Runtime, principal: Principal, o: op.ListMessag
     """List the messages of a chat, oldest first."""
     async with runtime.db.transaction(principal) as connection:
         await chats.get(connection, principal, o.chat_id)
+        await messages.being_written(connection, principal, o.chat_id)  # a dead writer's is shown as failed
         return await messages.find(connection, principal, o.chat_id, search=o.search, limit=o.limit, offset=o.offset)
 
 

@@ -50,6 +50,9 @@ async def add(runtime: Runtime, principal: Principal, op: AddSource) -> Source:
     async with runtime.db.together(principal) as connection:
         await notebooks.touch(connection, principal.user_id, op.notebook_id)
         source, work = await _register(runtime, connection, principal.user_id, _namespaced(op, principal), sha256)
+        if not set(op.tags) <= set(source.tags):
+            tagged = await sources.tag(connection, principal.user_id, source.id, op.tags)
+            source = source.model_copy(update={"tags": tagged.tags})
         await sources.link(connection, principal.user_id, op.notebook_id, source.id)
         if work:
             await request(runtime, principal, source, op.password)
@@ -100,7 +103,10 @@ async def _register(
         return known.model_copy(update={"stage": "unchanged"}), False
     if not known.finished and sha256 is not None and known.sha256 == sha256.hex():
         return known, True
-    return await sources.requeue(connection, user_id, known.id, sha256), True
+    replaced = await sources.replace(
+        connection, user_id, known.id, sha256=sha256, url=op.url, media_type=op.media_type, language=op.language
+    )
+    return replaced, True
 
 
 async def _has_no_vectors(runtime: Runtime, connection: AsyncConnection, user_id: str, source: Source) -> bool:

@@ -214,10 +214,11 @@ class LanguageModel:
             hint = _EXTRA if self.provider.startswith("openai") else f"pip install 'pydantic-ai-slim[{self.provider}]'"
             raise MissingExtra(f"the package for {self.provider} is not installed", hint=hint, model=self.id) from error
         except (UserError, ValueError, TypeError) as error:
-            hint = _KEY if "api_key" in str(error).lower() else "write provider:name, for example openai:gpt-4o-mini"
-            raise ModelUnavailable(
-                f"{self.id} cannot be used: {self._clean(str(error))}", hint=hint, model=self.id
-            ) from None
+            said = f"{self.id} cannot be used: {self._clean(str(error))}"
+            if "api_key" in str(error).lower():
+                raise ModelUnavailable(said, hint=_KEY, model=self.id) from None
+            hint = "write provider:name, for example openai:gpt-4o-mini"
+            raise InvalidInput(said, hint=hint, model=self.id) from None
 
     def _provider(self, name: str) -> Provider[Any]:
         from pydantic_ai.providers import infer_provider, infer_provider_class

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
 from sbf_kernel.errors import Conflict
+from sbf_kernel.records import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from sbf_kernel.records import Principal
     from sbf_kernel.storage.database import Database
 
 KEPT_HOURS = 24
@@ -80,14 +82,39 @@ async def recall(database: Database, principal: Principal, key: str, digest: byt
         return None if found is None else await _remembered(connection, values)
 
 
-async def remember(database: Database, principal: Principal, key: str, digest: bytes, response: bytes) -> None:
-    """Remember a response under ``key``: for streams, which begin before they are done."""
-    async with database.transaction(principal) as connection:
-        await connection.execute(
+_asked_under: ContextVar[tuple[str, bytes] | None] = ContextVar("sbf_idempotency_key", default=None)
+
+
+@contextmanager
+def under(key: str, digest: bytes) -> Iterator[None]:
+    """Let what begins inside the block be remembered under ``key``: for streams, which begin before they are done."""
+    token = _asked_under.set((key, digest))
+    try:
+        yield
+    finally:
+        _asked_under.reset(token)
+
+
+async def remember(database: Database, principal: Principal, response: str) -> None:
+    """Remember under the key of :func:`under`, if there is one, what was begun; to be called in the transaction that begins it.
+
+    Raises
+    ------
+    Conflict
+        The key is taken: by something else, or by the same that somebody else began a moment ago.
+    """
+    asked = _asked_under.get()
+    if asked is None:
+        return
+    key, digest = asked
+    async with database.transaction(Principal(user_id=principal.author)) as connection:
+        inserted = await connection.execute(
             text("""insert into idempotency_keys (user_id, key, digest, response)
                     values (:user_id, :key, :digest, :response) on conflict (user_id, key) do nothing"""),
-            {"user_id": principal.author, "key": key, "digest": digest, "response": response},
+            {"user_id": principal.author, "key": key, "digest": digest, "response": response.encode()},
         )
+    if not inserted.rowcount:
+        raise Conflict("this Idempotency-Key was used already", hint="send the request once more to get its answer")
 
 
 async def _remembered(connection: AsyncConnection, values: dict[str, Any]) -> bytes:

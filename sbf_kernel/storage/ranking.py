@@ -213,7 +213,7 @@ async def dense_exact(
         connection,
         f"""
         select chunk_id::text, source_id::text, 1 - distance as score from (
-          select e.chunk_id, e.source_id, (e.embedding <#> cast(%(query)s as halfvec)) + 0 as distance from embeddings e
+          select e.chunk_id, e.source_id, (e.embedding <=> cast(%(query)s as halfvec)) + 0 as distance from embeddings e
           where e.user_id = %(user_id)s and e.model = %(model)s and {scope.where("e")}
           order by distance, e.chunk_id limit %(limit)s) nearest order by distance, chunk_id""",
         {"user_id": user_id, "model": model, "query": _vector(query), "limit": limit, **scope.values()},

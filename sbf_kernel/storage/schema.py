@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import psycopg
     from alembic.config import Config
 
-HEAD = "0008"
+HEAD = "0009"
 """Revision of the newest migration; a test compares it with the scripts."""
 
 MINIMUM_POSTGRES = 15

@@ -146,3 +146,18 @@ async def guest_for(
         return None
     guest = Guest(user_id=principal.user_id, notebook_id=row.notebook_id, role=row.role)
     return Principal(user_id=row.user_id, scopes=principal.scopes, guest=guest)
+
+
+async def scattered(connection: AsyncConnection, principal: Principal, kind: Shared, ids: Sequence[UUID]) -> bool:
+    """Whether the principal may reach each of these notebooks or sources, some through a share, but not all through one."""
+    table = "notebooks" if kind == "notebook" else "sources"
+    return bool(
+        await connection.scalar(
+            text(f"""select bool_or(shared) and bool_and(shared or own) from (
+                       select exists(select from {table} o where o.user_id = :user_id and o.id = wanted.id) as own,
+                              exists(select from share_of(:kind, array[wanted.id])) as shared
+                       from unnest(cast(:ids as uuid[])) wanted (id)) reachable
+                     where exists(select from shared_notebooks())"""),
+            {"user_id": principal.user_id, "kind": kind, "ids": list(ids)},
+        )
+    )

@@ -115,12 +115,48 @@ async def insert(
     return await get(connection, user_id, source_id) if done.rowcount else None
 
 
-async def requeue(connection: AsyncConnection, user_id: str, source_id: UUID, sha256: bytes | None = None) -> Source:
-    """Make a source pending again, with new bytes if given."""
+async def requeue(connection: AsyncConnection, user_id: str, source_id: UUID) -> Source:
+    """Make a source pending again."""
     await connection.execute(
         text("""update sources set status = 'pending', stage = 'queued', reason = '', message = '', done = 0, total = 0,
-                sha256 = coalesce(:sha256, sha256), updated_at = now() where user_id = :user_id and id = :id"""),
-        {"user_id": user_id, "id": source_id, "sha256": sha256},
+                updated_at = now() where user_id = :user_id and id = :id"""),
+        {"user_id": user_id, "id": source_id},
+    )
+    return await get(connection, user_id, source_id)
+
+
+async def replace(
+    connection: AsyncConnection,
+    user_id: str,
+    source_id: UUID,
+    *,
+    sha256: bytes | None,
+    url: str | None,
+    media_type: str,
+    language: str,
+) -> Source:
+    """Make a source pending with other bytes, or another address; its name stays, and its versions do."""
+    await connection.execute(
+        text("""update sources set url = :url, sha256 = coalesce(:sha256, sha256), media_type = :media_type,
+                language_hint = :language where user_id = :user_id and id = :id"""),
+        {
+            "user_id": user_id,
+            "id": source_id,
+            "sha256": sha256,
+            "url": url,
+            "media_type": media_type,
+            "language": language,
+        },
+    )
+    return await requeue(connection, user_id, source_id)
+
+
+async def tag(connection: AsyncConnection, user_id: str, source_id: UUID, tags: Iterable[str]) -> Source:
+    """Add tags to those a source has."""
+    await connection.execute(
+        text("""update sources set tags = tags || array(select t from unnest(cast(:tags as text[])) t where t <> all(tags)),
+                updated_at = now() where user_id = :user_id and id = :id"""),
+        {"user_id": user_id, "id": source_id, "tags": list(dict.fromkeys(tags))},
     )
     return await get(connection, user_id, source_id)
 
@@ -356,7 +392,7 @@ async def source_text(
     if row is None:
         raise NotFound(
             f"{source.name} has no {'such version' if version_id else 'text yet'} ({source.status})",
-            hint=source.message or "wait until it is ready",
+            hint=source.message or ("leave version_id out for the newest" if version_id else "wait until it is ready"),
             source_id=str(source_id),
         )
     return SourceText(source_id=source_id, name=source.name, **row)
@@ -382,7 +418,7 @@ async def version_file(
     if row is None:
         raise NotFound(
             f"{source.name} has no {'such version' if version_id else 'pages yet'} ({source.status})",
-            hint=source.message or "wait until it is ready",
+            hint=source.message or ("leave version_id out for the newest" if version_id else "wait until it is ready"),
             source_id=str(source.id),
         )
     return row.id, bytes(row.sha256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -172,6 +173,24 @@ def test_the_same_key_says_it_once(library: NotebookHandle, slow: Slow, call: Cl
     assert len(slow.provider.requests) == 1
     other = call("POST", f"/chats/{chat.id}/messages", {"text": "Another?"}, Idempotency_Key="once")
     assert (other.status, other.json["code"]) == (409, "conflict")
+
+
+def test_the_same_key_says_it_once_also_before_the_first_word(
+    library: NotebookHandle, slow: Slow, call: Client
+) -> None:
+    chat = library.chat(model=MODEL)
+
+    def said() -> Any:
+        return call("POST", f"/chats/{chat.id}/messages", {"text": QUESTION}, Idempotency_Key="early")
+
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(said) for _ in range(4)]
+        until(lambda: len(slow.provider.requests) == 1)
+        slow.turn.release(4)
+        replies = [each.result() for each in waiting]
+    assert {reply.status for reply in replies} == {200}
+    assert len({reply.body.decode().partition("event: Message\n")[2] for reply in replies}) == 1
+    assert (chat.messages().total, len(slow.provider.requests)) == (2, 1)
 
 
 def test_what_fails_at_once_is_a_status_and_what_fails_later_an_event(

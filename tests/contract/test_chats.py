@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from sbf_kernel import operations as op
 from sbf_kernel.errors import InvalidInput, NotFound
@@ -14,7 +15,9 @@ from sbf_kernel.records import Message, MessageDelta
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sbf_kernel.backends.loop import LoopThread
     from sbf_kernel.records import Principal
+    from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
 
 WHALES = "Whales are marine mammals. Whales breathe air through a blowhole on top of the head. Whales feed on krill."
@@ -232,6 +235,26 @@ def test_leaving_the_stream_early_stops_the_message_and_keeps_what_was_written(l
     said = chat.messages()
     assert said[1].status in ("stopped", "done")
     assert chat.send(QUESTION).status == "done"
+
+
+def test_a_message_whose_writer_has_died_is_shown_as_failed_and_the_chat_goes_on(
+    library: NotebookHandle, principal: Principal, runtime: Runtime, loop: LoopThread
+) -> None:
+    chat = library.chat()
+    message = chat.send(QUESTION)
+
+    async def die() -> None:
+        async with runtime.db.change(principal) as connection:
+            statement = (
+                "update messages set status = 'writing', updated_at = now() - interval '2 minutes' where id = :id"
+            )
+            await connection.execute(text(statement), {"id": message.id})
+
+    loop.run(die())
+    *_, last = chat.messages()
+    assert (last.id, last.status) == (message.id, "failed")
+    assert "died" in last.error
+    assert chat.send("What ferments the dough?").status == "done"
 
 
 def test_messages_are_searched_and_paged(library: NotebookHandle) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sbf_kernel.models import sparse
+from sbf_kernel.models import embedded_text, sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sbf_kernel.backends.loop import LoopThread
     from sbf_kernel.records import Hit, Principal
     from sbf_kernel.runtime import Runtime
     from sbf_kernel.workspace import NotebookHandle, Workspace
@@ -67,6 +68,15 @@ def library(
             assert source.status == "ready", source
         filled.add(backend_name)
     yield notebook
+
+
+def test_the_score_by_meaning_is_the_cosine(library: NotebookHandle, runtime: Runtime, loop: LoopThread) -> None:
+    question = "animals of the ocean"
+    assert runtime.embedder is not None
+    asked = loop.run(runtime.embedder.embed_query(question))
+    for hit in library.search(question, arm="dense", limit=4):
+        (chunk,) = loop.run(runtime.embedder.embed_passages([embedded_text(hit.source, hit.text)]))
+        assert hit.dense_score == pytest.approx(float(asked @ chunk), abs=0.01)
 
 
 def check(hits: Any, notebook: NotebookHandle) -> None:

@@ -310,12 +310,25 @@ def test_a_member_cannot_put_their_own_source_into_it_by_id(shared: NotebookHand
         member.call(op.LinkSource(notebook_id=shared.id, source_id=own.id))
 
 
-def test_own_and_shared_notebooks_are_not_searched_together(shared: NotebookHandle, member: User) -> None:
+def test_own_and_shared_things_are_not_used_together_and_nothing_is_left_out_in_silence(
+    shared: NotebookHandle, source: Source, hidden: Source, member: User
+) -> None:
     own = member.workspace.notebooks.create("Own")
+    note = own.add_text("Saffron is a spice.", "saffron")
+    ids = (note.id, source.id)
+    for operation in (
+        op.Search(query="cardamom", notebook_ids=(own.id, shared.id)),
+        op.Search(query="cardamom", source_ids=ids),
+        op.WatchSources(source_ids=ids),
+    ):
+        with pytest.raises(InvalidInput, match="several people"):
+            member.call(operation)
     with pytest.raises(NotFound):
-        member.workspace.search("cardamom", notebook_ids=(own.id, shared.id))
-    assert not member.workspace.search("cardamom")
-    assert member.workspace.sources.list().total == 0
+        member.workspace.search("cardamom", notebook_ids=(shared.id, uuid4()))
+    assert not member.workspace.search("cardamom", source_ids=(source.id, hidden.id))
+    assert [found.id for found in member.call(op.WatchSources(source_ids=(note.id, hidden.id)))] == [note.id]
+    assert {hit.source for hit in member.workspace.search("cardamom")} == {"saffron"}
+    assert member.workspace.sources.list().total == 1
 
 
 def test_without_a_share_a_notebook_cannot_be_told_from_one_that_never_was(

@@ -225,6 +225,33 @@ def test_an_address_that_fails_says_why_and_can_be_tried_again(notebook: Noteboo
     assert notebook.sources.retry(failed).status == "ready"
 
 
+def test_what_is_added_again_under_an_origin_replaces_address_and_bytes(
+    notebook: NotebookHandle, workspace: Workspace, web: Web
+) -> None:
+    def add(**given: Any) -> Source:
+        source = workspace.call(op.AddSource(notebook_id=notebook.id, name="birds", origin="birds", **given))
+        *_, last = workspace.stream(op.WatchSources(source_ids=(source.id,)))
+        return last
+
+    old, new = "https://example.org/old", "https://example.org/new"
+    web.pages |= {old: FetchError("example.org answered 500"), new: page("Skuas steal fish from others.")}
+    first = add(url=old)
+    assert (first.status, first.reason) == ("failed", "fetch_error")
+    seen = [add(content=b"Auks fly under water."), add(url=new), add(content=b"Auks fly under water, too.")]
+    assert [(s.id, s.status, s.version) for s in seen] == [(first.id, "ready", n) for n in (1, 2, 3)]
+    assert web.asked == [old, new]
+    assert workspace.sources.text(first.id).text == "Auks fly under water, too."
+
+
+def test_tags_of_what_is_added_again_come_to_those_it_has(notebook: NotebookHandle, workspace: Workspace) -> None:
+    text = "Divers cannot walk on land."
+    first = notebook.add_text(text, "divers", tags=("birds", "lakes"))
+    assert notebook.add_text(text, "divers", tags=("lakes", "north")).tags == ("birds", "lakes", "north")
+    twin = workspace.notebooks.create("Elsewhere").add_text(text, "loons", tags=("loons",))
+    assert (twin.id, twin.tags) == (first.id, ("birds", "lakes", "north", "loons"))
+    assert workspace.sources.get(first.id).tags == twin.tags
+
+
 def test_a_transcript_kept_as_webvtt_reads_back_with_its_times() -> None:
     cues = "WEBVTT\n\n00:00:01.000 --> 00:00:03.500\nFirst <b>words</b> &amp; more\n\n01:02:03.250 --> 01:02:05.000\nLast words\n"
     reading = read(cues.encode(), name="a.vtt")

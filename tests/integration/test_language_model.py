@@ -213,7 +213,7 @@ async def test_no_key_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_unknown_provider() -> None:
-    with pytest.raises(ModelUnavailable, match="cannot be used"):
+    with pytest.raises(InvalidInput, match="cannot be used"):
         await read(LanguageModel("nobody:nothing", patience=QUICK))
 
 

@@ -99,3 +99,12 @@ def test_an_address_of_another_kind_is_refused_without_its_password(tmp_path: Pa
         sbf.connect(url, home=tmp_path)
     assert "hunter2" not in str(caught.value)
     assert "postgresql://" in caught.value.hint
+
+
+def test_a_token_is_taken_as_it_is_copied_and_never_shown(tmp_path: Path) -> None:
+    token = Settings(home=tmp_path, token="sbf_abc\n").token
+    assert token is not None and token.get_secret_value() == "sbf_abc"
+    for wrong in ("sbf_hunter2\nX-Admin: yes", "sbf_hunter2 x", "sbf_hunter2é"):
+        with pytest.raises(InvalidInput, match="one word") as caught:
+            sbf.connect("https://sbf.example", token=wrong, home=tmp_path)
+        assert "hunter2" not in str(caught.value)

@@ -71,16 +71,21 @@ async def identify(service: Service, request: Request) -> Principal:
     return found
 
 
-async def count_sign_in(service: Service, request: Request, name: str) -> None:
-    """Count an attempt against its account and against its address, before any password is looked at.
+async def count_password(service: Service, request: Request, whose: str) -> None:
+    """Count a password against its account and against its address, before it is looked at.
+
+    Parameters
+    ----------
+    whose
+        The account: by its name for who signs in, by its id for who has done so.
 
     Raises
     ------
     TooManyRequests
         Over either allowance.
     """
-    for key in (f"name:{name}", f"address:{_address(request)}"):
-        await _count(service, request, "sign_in", key, "sign-ins")
+    for key in (whose, f"address:{_address(request)}"):
+        await _count(service, request, "sign_in", key, "passwords")
 
 
 async def _count(service: Service, request: Request, kind: Kind, key: str, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The gate every body passes: counted while it comes, strict when it is JSON."""
+"""The gate every body passes: counted and timed while it comes, strict when it is JSON."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 JSON_BYTES = 2 << 20
 """Largest body of anything but a source."""
+BODY_SECONDS = 10.0
+"""Time every body has; beyond it each second must have brought :data:`BODY_RATE` bytes."""
+BODY_RATE = 64 << 10
+"""Slowest a long body may come, in bytes per second: one that drips would hold a place that others wait for."""
 IDLE_SECONDS = 30.0
-"""Longest pause inside a body."""
+"""Longest pause inside a body, however fast it came before."""
 
 
 class BodyLimit:
-    """Counts the bytes of each body, whatever its length header says, and stops at the limit.
+    """Counts the bytes of each body, whatever its length header says, and stops at the limit, or when it is too slow.
 
     Pure ASGI. Bodies to ``…/sources`` and ``…/sources/upload`` may be as large
     as the settings allow, all others :data:`JSON_BYTES`.
@@ -47,29 +51,53 @@ class BodyLimit:
         if not length.isdigit() or int(length) > limit:
             await respond(_too_large(limit))(scope, receive, send)
             return
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await _in_time(receive, idle=seen >= 0)
-            seen += len(message.get("body", b""))
-            if seen > limit:
-                raise HTTPException(413, _too_large(limit).message)
-            if message["type"] == "http.request" and not message.get("more_body", False):
-                seen = -(2**62)  # what comes now is the disconnect, which may take as long as it likes
-            return message
-
-        await self.app(scope, counted, send)
+        body = _Body(receive, send, limit)
+        await self.app(scope, body.receive, body.send)
 
 
-async def _in_time(receive: Receive, *, idle: bool) -> Message:
-    if not idle:
-        return await receive()
-    try:
-        async with asyncio.timeout(IDLE_SECONDS):
-            return await receive()
-    except TimeoutError:
-        raise HTTPException(400, f"the body paused for {IDLE_SECONDS:.0f} seconds") from None
+class _Body:
+    """Stands for ``receive`` and ``send`` of a request: a body beyond a limit is read no further."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive, self._send, self._limit = receive, send, limit
+        self._seen = 0
+        self._began: float | None = None
+        self._whole = self._slow = False
+
+    async def receive(self) -> Message:
+        """Return the next part.
+
+        Raises
+        ------
+        HTTPException
+            There are too many, or they come too slowly; FastAPI lets this one pass.
+        """
+        if self._whole:  # what comes now is the disconnect, which may take as long as it likes
+            return await self._receive()
+        message = await self._in_time()
+        self._seen += len(message.get("body", b""))
+        if self._seen > self._limit:
+            raise HTTPException(413, _too_large(self._limit).message)
+        self._whole = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    async def _in_time(self) -> Message:
+        now = asyncio.get_running_loop().time()
+        if self._began is None:
+            self._began = now
+        earned = self._began + BODY_SECONDS + self._seen / BODY_RATE
+        try:
+            async with asyncio.timeout_at(min(earned, now + IDLE_SECONDS)):
+                return await self._receive()
+        except TimeoutError:
+            self._slow = True
+            raise HTTPException(400, f"the body comes too slowly: send {BODY_RATE >> 10} KB a second") from None
+
+    async def send(self, message: Message) -> None:
+        """Send a message; a connection whose body was too slow ends with it, or it would go on dripping."""
+        if message["type"] == "http.response.start" and self._slow:
+            message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+        await self._send(message)
 
 
 def _too_large(limit: int) -> RequestTooLarge:

@@ -26,15 +26,15 @@ HEAD_BYTES = 64 << 10
 """Longest head of a request: its line and its headers."""
 RUNNING = 1_000
 """Requests a process works on at once, streams among them; it answers 503 beyond."""
-LIVE = "/health/live"
-"""Is always answered: an orchestrator ends a process that does not."""
+PROBES = ("/health/live", "/health/ready")
+"""Are always answered: an orchestrator ends a process that does not live, or sends no more to one that is not ready."""
 
 
 class HeadTooLarge(BadRequest):
     """The head of a request has more bytes than are taken."""
 
     status = 431
-    default_hint = "send shorter headers, or fewer"
+    default_hint = "send a shorter address, or shorter or fewer headers"
 
 
 class Protocol(HttpToolsProtocol):
@@ -72,8 +72,11 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP."""
-        self._refuse(BadRequest("this is no HTTP/1.1 request", hint="see /docs for what the service takes"))
+        """Refuse what is no HTTP, and an address so long that the parser takes it for none."""
+        if len(getattr(self, "url", b"")) >= HEAD_BYTES:
+            self._refuse(head_too_large())
+        else:
+            self._refuse(BadRequest("this is no HTTP/1.1 request", hint="see /docs for what the service takes"))
 
     def shutdown(self) -> None:
         """Tell the application that the server stops, as soon as the server knows."""
@@ -131,7 +134,7 @@ class RequestLimit:
             await self.app(scope, receive, send)
         elif _head_bytes(scope) > HEAD_BYTES:
             await respond(head_too_large())(scope, receive, send)
-        elif self._running >= RUNNING and not scope["path"].endswith(LIVE):
+        elif self._running >= RUNNING and not scope["path"].endswith(PROBES):
             busy = StoreBusy(f"{RUNNING:,} requests are being answered already", hint="try again in a moment")
             await respond(busy)(scope, receive, send)
         else:

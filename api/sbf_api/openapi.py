@@ -11,8 +11,9 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from sbf_api import examples
-from sbf_api.pages import LINES
-from sbf_api.problems import MEDIA_TYPE, Problem
+from sbf_api.connections import HeadTooLarge
+from sbf_api.pages import LINES, has_lines
+from sbf_api.problems import MEDIA_TYPE, MethodNotAllowed, Problem
 from sbf_api.routing import KINDS, page_of
 from sbf_kernel import errors
 from sbf_kernel.operations import Operation
@@ -48,13 +49,18 @@ _ERRORS: dict[int, type[errors.SbfError]] = {
     401: errors.NotSignedIn,
     403: errors.Forbidden,
     404: errors.NotFound,
+    405: MethodNotAllowed,
     409: errors.Conflict,
     413: errors.RequestTooLarge,
     422: errors.InvalidInput,
     429: errors.TooManyRequests,
+    431: HeadTooLarge,
     500: errors.SbfError,
     503: errors.StoreUnavailable,
 }
+_BEFORE = (405, 431)
+"""What is answered before anybody counts a call."""
+_ID = {"X-Request-ID": {"schema": {"type": "string"}, "description": "Under which the log has this request"}}
 _LIMITS = {
     f"X-RateLimit-{name}": {"schema": {"type": "integer"}, "description": about}
     for name, about in (
@@ -62,6 +68,12 @@ _LIMITS = {
         ("Remaining", "Calls left"),
         ("Reset", "Seconds until one more is left"),
     )
+}
+_OF_ERROR: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
+    405: {"Allow": {"schema": {"type": "string"}, "description": "Methods the path takes"}},
+    429: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait"}},
+    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait"}},
 }
 _EVENT = {
     "type": "object",
@@ -124,6 +136,8 @@ def build(app: FastAPI) -> dict[str, Any]:
         for told in item.values():
             if (name := told.pop("x-operation", None)) is not None:
                 _complete(told, kinds[name])
+            else:
+                _complete_probe(told)
     return document
 
 
@@ -135,13 +149,13 @@ def _complete(told: dict[str, Any], kind: type[Operation]) -> None:
     for media in told.get("requestBody", {}).get("content", {}).values():
         media["example"] = examples.request(kind)
     code, success = next((code, one) for code, one in told["responses"].items() if code.startswith("2"))
-    success["headers"] = dict(_LIMITS)
+    success["headers"] = _ID | _LIMITS
     success["description"] = "Done" if kind.result is None else f"{kind.result.__name__}"
     if kind.streams:
         success["content"] = {"text/event-stream": {"schema": _EVENT, "example": examples.stream(kind)}}
     elif kind.result is not None:
         success["content"]["application/json"]["example"] = examples.result(kind)
-        if "offset" in kind.model_fields:
+        if has_lines(kind):
             success["content"][LINES] = {"schema": {"type": "string"}}
     if code == "201" and page_of(kind) is not None:
         about = "Path of what was made"
@@ -150,14 +164,21 @@ def _complete(told: dict[str, Any], kind: type[Operation]) -> None:
         success["headers"]["X-Cache"] = {"schema": {"type": "string", "enum": ["HIT", "MISS"]}}
     if kind.method == "GET" and not kind.streams:
         success["headers"]["ETag"] = {"schema": {"type": "string"}}
-        told["responses"]["304"] = {"description": "Not modified: the `ETag` sent in `If-None-Match` still holds"}
+        about = "Not modified: the `ETag` sent in `If-None-Match` still holds"
+        told["responses"]["304"] = {"description": about, "headers": success["headers"]}
     kept = {c: response for c, response in told["responses"].items() if c == "304"}
-    problems = {
-        str(status): {"$ref": f"#/components/responses/{error.__name__}"}
-        for status, error in _ERRORS.items()
-        if not (kind.public and status == 403)
-    }
+    problems = _problems(*(status for status in _ERRORS if not (kind.public and status == 403)))
     told["responses"] = {code: success, **kept, **problems}
+
+
+def _complete_probe(told: dict[str, Any]) -> None:
+    """Likewise to what is no operation: nobody counts it."""
+    told["responses"]["200"]["headers"] = _ID
+    told["responses"] |= _problems(*_BEFORE, *(int(code) for code in told["responses"] if code != "200"))
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    return {str(status): {"$ref": f"#/components/responses/{_ERRORS[status].__name__}"} for status in statuses}
 
 
 def _tighten(schema: Any) -> None:
@@ -183,8 +204,7 @@ def _problem(status: int, error: type[errors.SbfError]) -> dict[str, Any]:
     if status == 400:
         about = "From below the service: what was sent is no HTTP"
         told["content"]["text/plain"] = {"schema": {"type": "string", "description": about}}
-    if status in (429, 503):
-        told["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait"}}
+    told["headers"] = _ID | ({} if status in _BEFORE else _LIMITS) | _OF_ERROR.get(status, {})
     return told
 
 

@@ -31,10 +31,13 @@ PASSES = 4
 _QUALITY = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 
 
-def wants_lines(request: Request, kind: type[Operation]) -> bool:
+def has_lines(kind: type[Operation]) -> bool:
+    """Tell whether an operation returns a page of a list."""
+    return {"offset", "limit"} <= kind.model_fields.keys()
+
+
+def wants_lines(request: Request) -> bool:
     """Tell whether a list is asked for as a whole: ``Accept: application/x-ndjson``, and not JSON rather than that."""
-    if "offset" not in kind.model_fields or "limit" not in kind.model_fields:
-        return False
     wanted = {}
     for part in ",".join(request.headers.getlist("accept")).lower().split(","):
         name, *parameters = (word.strip() for word in part.split(";"))

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from sbf_api import admission, problems
 from sbf_api.body import StrictRequest
 from sbf_api.cache import etag, matches
-from sbf_api.pages import as_lines, wants_lines
+from sbf_api.pages import as_lines, has_lines, wants_lines
 from sbf_api.streaming import EventStream, begin
 from sbf_kernel import handlers
 from sbf_kernel import operations as op
@@ -123,7 +123,11 @@ def endpoint_for(kind: type[Operation]) -> Endpoint:
 
 
 async def _refuse_unasked(request: Request, *, in_query: bool, in_body: bool) -> None:
-    """Refuse what an operation does not take: a client that sends it believes that it has an effect."""
+    """Refuse what an operation does not take, or not twice: a client that sends it believes that it has an effect."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names if in_query else ():  # none of them is a list
+        if names.count(name) > 1:
+            raise problems.wrong_field(name, "may be given only once")
     if not in_query and request.url.query:
         raise InvalidInput("query: this operation takes none", hint="see /docs for what it takes")
     if not in_body and (await request.body()).strip() not in (b"", b"{}"):
@@ -166,15 +170,28 @@ async def carry_out(request: Request, operation: Operation) -> Response:
     service: Service = request.app.state.service
     principal = request.scope["sbf.principal"]
     if isinstance(operation, op.SignIn):
-        await admission.count_sign_in(service, request, operation.name)
+        await admission.count_password(service, request, f"name:{operation.name}")
+    if isinstance(operation, op.ChangePassword):
+        await admission.count_password(service, request, f"user:{principal.user_id}")
     key = _idempotency_key(request)
     if operation.streams:
         return await _stream(service, request, operation, key)
-    if wants_lines(request, type(operation)):
-        return as_lines(service, principal, operation)
+    if has_lines(type(operation)):
+        return await _list(service, request, operation)
     response = _answer(request, type(operation), await service.call(principal, operation, key))
     if isinstance(operation, op.GetSourcePage) and operation.version_id is not None:
         response.headers["Cache-Control"] = FOR_EVER
+    return response
+
+
+async def _list(service: Service, request: Request, operation: Operation) -> Response:
+    """Return a page as JSON, or the whole list as lines; whoever keeps the answer must know that there are two."""
+    principal = request.scope["sbf.principal"]
+    if wants_lines(request):
+        response = as_lines(service, principal, operation)
+    else:
+        response = _answer(request, type(operation), await service.call(principal, operation))
+    response.headers["Vary"] = "Accept"
     return response
 
 

@@ -27,7 +27,7 @@ class ServiceSettings(Settings):
     """Calls per minute and user, by kind of operation (:data:`sbf_kernel.operations.Rate`)."""
 
     rate_sign_in: int = Field(default=5, ge=1)
-    """Sign-ins per minute and account, and per minute and address."""
+    """Sign-ins, and changes of a password, per minute and account, and per minute and address."""
 
     rate_bad_tokens: int = Field(default=60, ge=1)
     """Tokens that are not good, per minute and address; good ones do not count and are taken all the same."""

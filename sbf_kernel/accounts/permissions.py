@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sbf_kernel.errors import Forbidden
-from sbf_kernel.operations import Operation
+from sbf_kernel.operations import ChangePassword, Operation
 from sbf_kernel.records import Principal, TokenScope
 
 ANONYMOUS = Principal(user_id="anonymous", scopes=())
@@ -15,13 +15,15 @@ def scope_of(operation: Operation | type[Operation]) -> TokenScope:
     """Return the scope a token needs for an operation.
 
     ``read`` for every GET, and for searching, asking and chatting, which only
-    add to one's own history; ``admin`` for administrators' operations and for
-    what hands out a secret (else a leaked token could make others that outlive
-    it); else ``write``.
+    add to one's own history; ``admin`` for administrators' operations, for what
+    hands out a secret (else a leaked token could make others that outlive it)
+    and for changing the password (else it could guess it, and take the account
+    over); else ``write``.
     """
-    if operation.admin or operation.secretive:
+    kind = operation if isinstance(operation, type) else type(operation)
+    if kind.admin or kind.secretive or kind is ChangePassword:
         return "admin"
-    return "read" if operation.reads or operation.method == "GET" else "write"
+    return "read" if kind.reads or kind.method == "GET" else "write"
 
 
 def require(principal: Principal, operation: Operation | type[Operation]) -> None:

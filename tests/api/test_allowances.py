@@ -39,6 +39,18 @@ def test_a_refused_sign_in_tells_the_allowance_that_refused_it(url: str) -> None
     assert told["x-ratelimit-reset"] == told["retry-after"]
 
 
+def test_guesses_at_a_password_by_who_is_signed_in_count_as_sign_ins(
+    url: str, new_user: Callable[..., Principal], new_token: Callable[..., str]
+) -> None:
+    guess = {"password": "a guess", "new_password": "staple horse correct"}
+    first, second = (Client(url, new_token(new_user(role="admin"))) for _ in range(2))
+    answers = [first("POST", "/me/password", guess) for _ in range(6)]
+    assert [found.status for found in answers] == [401] * 5 + [429]
+    assert answers[-1].headers["x-ratelimit-limit"] == "5"
+    assert second("POST", "/me/password", guess).status == 429, "from the same address"
+    assert Client(url, None)("POST", "/auth/sign-in", SIGN_IN).status == 429
+
+
 def test_tokens_that_are_not_good_are_counted_by_address_and_good_ones_are_not(
     url: str, new_user: Callable[..., Principal], new_token: Callable[..., str]
 ) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from sbf_api import connections
+from sbf_api import body, connections
 from tests.conftest import until
 
 if TYPE_CHECKING:
@@ -33,6 +33,16 @@ def connect(url: str) -> socket.socket:
     assert place.hostname
     assert place.port
     return socket.create_connection((place.hostname, place.port), timeout=20)
+
+
+def begin_body(call: Client, length: int) -> socket.socket:
+    """Send the head of a request whose body is still to come."""
+    connection = connect(call.url)
+    connection.sendall(
+        f"POST /notebooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {call.token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
+    return connection
 
 
 def read(connection: socket.socket) -> bytes:
@@ -76,15 +86,42 @@ def test_a_second_request_may_be_as_slow_as_the_first_and_no_slower(service: str
 
 
 def test_a_body_and_an_answer_may_take_longer_than_a_head(call: Client, patience: float, remote: Workspace) -> None:
-    body = b'{"name": "slow"}'
-    with closing(connect(call.url)) as connection:
-        connection.sendall(
-            f"POST /notebooks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {call.token}\r\nConnection: close\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        )
+    named = b'{"name": "slow"}'
+    with closing(begin_body(call, len(named))) as connection:
         time.sleep(patience * 2)
-        connection.sendall(body)
-        assert read(connection).startswith(b"HTTP/1.1 201")
+        connection.sendall(named)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 201")
+
+
+def test_a_body_that_drips_is_let_go(call: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "BODY_SECONDS", 1)
+    with closing(begin_body(call, 5_000)) as connection:
+        began, found = time.monotonic(), b""
+        time.sleep(0.2)
+        monkeypatch.setattr(connections, "RUNNING", 1)
+        until(lambda: call("GET", "/notebooks").status == 503, 1)
+        connection.settimeout(0.1)
+        while not found and time.monotonic() - began < 5:
+            connection.sendall(b" ")
+            with suppress(TimeoutError):
+                found = connection.recv(65_536)
+        assert time.monotonic() - began < 3
+        connection.settimeout(20)
+        assert b"connection: close" in found
+        assert b"too slowly" in found + read(connection), "and the connection is closed"
+        assert found.startswith(b"HTTP/1.1 400")
+        assert call("GET", "/notebooks").status == 200, "others have its place"
+
+
+def test_what_has_come_of_a_body_earns_time_for_the_rest(call: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(body, "BODY_RATE", 10)
+    begin, end = b'{"description": "steady",', b'"name": "slow"}'
+    with closing(begin_body(call, len(begin + end))) as connection:
+        connection.sendall(begin)
+        time.sleep(1)
+        connection.sendall(end)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 201")
 
 
 def test_silent_connections_do_not_keep_others_out(call: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +139,14 @@ def test_too_many_requests_at_once_are_told_so(call: Client, monkeypatch: pytest
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.headers["retry-after"] == "1"
     assert {"x-request-id", "x-content-type-options"} <= refused.headers.keys()
-    assert call("GET", "/health/live").status == 200
+    assert {call("GET", path).status for path in connections.PROBES} == {200}
+
+
+@pytest.mark.parametrize("size", [65_530, 65_535, 65_536, 70_000])
+def test_an_endless_address_is_refused_as_a_head(call: Client, size: int) -> None:
+    found = call("GET", "/" + "x" * (size - 1))
+    assert (found.status, found.json["title"]) == (431, "HeadTooLarge")
+    assert "address" in found.json["hint"]
 
 
 @pytest.mark.parametrize("size", [70_000, 3_000_000])

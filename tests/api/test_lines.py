@@ -140,6 +140,7 @@ def test_lines_come_only_when_they_are_what_is_wanted(call: Client, accept: str,
     found = call("GET", "/notebooks", Accept=accept)
     assert found.status == 200
     assert (found.headers["content-type"] == LINES) is lines
+    assert "Accept" in found.headers["vary"].split(", "), "whoever keeps the answer must not give it for the other form"
 
 
 def test_who_is_suspended_reads_no_further(

@@ -17,6 +17,8 @@ from sbf_api.routing import KINDS
 if TYPE_CHECKING:
     from tests.api.conftest import Client
 
+HEADERS = {"allow", "etag", "location", "retry-after", "www-authenticate", "x-cache", "x-request-id"}
+"""Those of an answer that tell something of the request; names of allowances come on top."""
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
@@ -61,6 +63,30 @@ def test_every_error_is_described_with_an_example(document: dict[str, Any]) -> N
         assert Problem.model_validate(problem).code == problem["code"]
     for name in ("TooManyRequests", "StoreUnavailable"):
         assert "Retry-After" in told[name]["headers"]
+
+
+@pytest.mark.parametrize("status", [200, 304, 401, 404, 405, 422, 431])
+def test_the_headers_an_answer_has_are_described(call: Client, document: dict[str, Any], status: int) -> None:
+    method, path, sent, template = "GET", "/notebooks", {}, "/notebooks"
+    if status == 304:
+        sent = {"If_None_Match": call(method, path).headers["etag"]}
+    elif status == 401:
+        sent = {"Authorization": "Bearer sbf_x"}
+    elif status == 404:
+        path, template = f"/sources/{examples.SOURCE}", "/sources/{source_id}"
+    elif status == 405:
+        method = "PUT"
+    elif status == 422:
+        path = "/notebooks?limit=1000"
+    elif status == 431:
+        path, sent = "/notebooks?search=" + "x" * 60_000, {"X_Long": "x" * 10_000}
+    found = call(method, path, **sent)
+    assert found.status == status
+    told = document["paths"][template]["get"]["responses"][str(status)]
+    if "$ref" in told:
+        told = document["components"]["responses"][told["$ref"].rpartition("/")[2]]
+    has = {name for name in found.headers if name in HEADERS or name.startswith("x-ratelimit")}
+    assert has <= {name.lower() for name in told["headers"]}
 
 
 def test_every_example_is_a_request_its_operation_takes() -> None:

@@ -74,6 +74,8 @@ def test_json_that_is_not_called_so_is_told_how_to_be(call: Client, kind: str) -
         ("POST", "/search", [], "", "must be a JSON object"),
         ("GET", "/notebooks?limit=x", None, "limit", "must be a whole number"),
         ("GET", "/notebooks?colour=red", None, "colour", "there is no such field"),
+        ("GET", "/notebooks?limit=1&limit=2", None, "limit", "may be given only once"),
+        ("GET", "/sources?tag=a&limit=5&t%61g=b", None, "tag", "may be given only once"),
         ("POST", "/auth/accept", {"invitation": "i", "name": "ann", "password": "short"}, "password",
          "must have at least 10 characters"),
         ("POST", "/auth/accept", {"invitation": "i", "name": "ann", "password": 5}, "password", "must be text"),

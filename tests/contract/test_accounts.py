@@ -126,8 +126,10 @@ def test_a_suspended_user_is_out_until_reinstated(admin: Workspace, user: User) 
 
 
 def test_changing_ones_password_needs_the_old_one_and_ends_what_was_before(
-    admin: Workspace, theirs: Workspace, user: User
+    admin: Workspace, open_workspace: Callable[[str, Principal], Workspace], backend_name: str
 ) -> None:
+    user = admin.users.create(f"Ann.{uuid4().hex}", PASSWORD, role="admin")  # whose token may do all they may
+    theirs = open_workspace(backend_name, Principal(user_id=str(user.id), roles=("admin",)))
     held = sign_in(admin, user.name)
     with pytest.raises(NotSignedIn):
         theirs.call(op.ChangePassword(password="wrong", new_password="another password"))  # type: ignore[arg-type]

@@ -48,9 +48,9 @@ def test_a_token_does_what_its_scope_says_and_no_more(kind: type[op.Operation]) 
 def test_reading_writing_and_administration_are_told_apart() -> None:
     for kind in (op.Search, op.Ask, op.GetNotebook, op.ListNotebooks, op.WatchSources, op.GetMe):
         assert scope_of(kind) == "read"
-    for kind in (op.AddSource, op.CreateNotebook, op.DeleteSource, op.ChangePassword, op.RevokeApiToken):
+    for kind in (op.AddSource, op.CreateNotebook, op.DeleteSource, op.RevokeApiToken):
         assert scope_of(kind) == "write"
-    for kind in (op.ListUsers, op.DeleteUser, op.InviteUser):
+    for kind in (op.ListUsers, op.DeleteUser, op.InviteUser, op.CreateApiToken, op.ChangePassword):
         assert scope_of(kind) == "admin"
 
 

@@ -37,7 +37,7 @@ def readable(magic: Callable[..., Any]) -> Callable[..., Any]:
             return magic(self, *arguments)
         except UsageError as error:
             raise _in_one_line(InvalidInput(str(error), hint=f"%{magic.__name__}? shows how")) from None
-        except SbfError as error:
+        except (SbfError, KeyboardInterrupt) as error:
             if self.debug:
                 raise
             raise _in_one_line(error) from None
@@ -50,9 +50,10 @@ def readable(magic: Callable[..., Any]) -> Callable[..., Any]:
     return told
 
 
-def _in_one_line(error: SbfError) -> SbfError:
+def _in_one_line(error: BaseException) -> BaseException:
     """Return an error that IPython shows without a traceback; the cell fails all the same."""
-    error._render_traceback_ = lambda: [f"{type(error).__name__}: {error}"]  # type: ignore[attr-defined]
+    words = f"{type(error).__name__}: {str(error) or 'stopped'}"
+    error._render_traceback_ = lambda: [words]  # type: ignore[attr-defined]
     return error
 
 
@@ -209,6 +210,8 @@ class SbfMagics(Magics):
         return self.names.workspace().jobs.list(_text(given.words))
 
     def _report(self, given: Any) -> Any:
+        from sbf_kernel.magics.showing import show_where_the_page_is
+
         template, *parameters = map(_unquoted, given.words or ["brief"])
         values: dict[str, Any] = {}
         for parameter in parameters:
@@ -217,7 +220,9 @@ class SbfMagics(Magics):
                 raise InvalidInput(f"{parameter!r} is not NAME=VALUE", hint='%sbf report brief "questions=Why?"')
             values.setdefault(name, []).append(_unquoted(value))
         single = {name: value[0] if len(value) == 1 else value for name, value in values.items()}
-        return self.names.workspace().reports.run(template, self.names.notebook().id, **single)
+        made = self.names.workspace().reports.run(template, self.names.notebook().id, **single)
+        show_where_the_page_is(made, given.output)
+        return made
 
     def _secret(self, name: str) -> str:
         """Return the value of a variable, so that no secret stands in a cell."""

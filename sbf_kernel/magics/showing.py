@@ -13,6 +13,7 @@ from sbf_kernel.display.style import view
 from sbf_kernel.records import Answer
 
 if TYPE_CHECKING:
+    from sbf_kernel.records import Report
     from sbf_kernel.workspace import NotebookHandle, Workspace
 
 REFRESH_SECONDS = 0.1
@@ -61,6 +62,13 @@ def _draft(question: str, text: str, end: str) -> View:
         html=view("Answer", *parts),
         markdown=f"**{markdown(question)}**\n\n{markdown(words)}",
     )
+
+
+def show_where_the_page_is(report: Report, name: str | None) -> None:
+    """Show how to see the page of a report, which is too large to be shown in a notebook."""
+    held = name or f'ws.reports.get("{report.id}")'
+    words = f'{held}.save("{report.template}.html") writes the page to a file, for any browser'
+    display({"text/plain": words}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def status(workspace: Workspace, notebook: NotebookHandle | None) -> View:

@@ -14,7 +14,7 @@ from sbf_kernel.operations import build
 from sbf_kernel.records import Chat, Message, MessageDelta, MessageList
 from sbf_kernel.widgets.insertions import message_cell
 from sbf_kernel.widgets.panel import problem, script, style
-from sbf_kernel.widgets.reading import Reader
+from sbf_kernel.widgets.reading import ADD_SOURCES, Reader
 from sbf_kernel.widgets.rows import Row, chat_row, citation_row, message_row
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ LAST = 30
 class ChatBox(Reader):
     """A conversation over a notebook.
 
+    Its actions run on threads; those that change which chat it is, or read how it is, wait for each other.
+
     Parameters
     ----------
     chat_id
@@ -40,19 +42,30 @@ class ChatBox(Reader):
 
     def __init__(self, workspace: Workspace, notebook: Notebook, chat_id: UUID | None = None) -> None:
         self._chat: Chat | None = None
+        self._gone = False
+        """Whether the chat was deleted elsewhere."""
         self._written: dict[str, Any] | None = None
         super().__init__(workspace, notebook)
         self._chat = self._ws.call(build(op.GetChat, chat_id=chat_id)) if chat_id else None
         self.state = {"notebook": notebook.name, **self._now()}
 
     def _now(self) -> dict[str, Any]:
-        chat = self._chat
+        now = {"chats": self._chats(), "empty": ADD_SOURCES if self._without_sources(self._notebook_id) else ""}
+        chat = self._look()
         if chat is None:
-            return {"chat": None, "rows": [], "offset": 0, "chats": self._chats()}
-        self._chat = chat = self._ws.call(build(op.GetChat, chat_id=chat.id))
+            return {"chat": None, "rows": [], "offset": 0, "gone": self._gone, **now}
         offset = max(0, chat.message_count - LAST)
         rows = [message_row(message) for message in self._messages(offset)]
-        return {"chat": chat_row(chat), "rows": rows, "offset": offset, "chats": self._chats()}
+        return {"chat": chat_row(chat), "rows": rows, "offset": offset, "gone": False, **now}
+
+    def _look(self) -> Chat | None:
+        """Return the chat as it is now; in place of one that was deleted elsewhere, a new one may begin."""
+        if self._chat is not None:
+            try:
+                self._chat = self._ws.call(build(op.GetChat, chat_id=self._chat.id))
+            except NotFound:
+                self._chat, self._gone = None, True
+        return self._chat
 
     def _chats(self) -> list[Row]:
         return [chat_row(chat) for chat in self._ws.call(build(op.ListChats, notebook_id=self._notebook_id, limit=50))]
@@ -69,64 +82,105 @@ class ChatBox(Reader):
         return {"state": self._refresh()}
 
     def _refresh(self) -> dict[str, Any]:
-        self._show(**self._now())
-        if self._written is None:
-            for row in self.state["rows"]:
-                if row["status"] == "writing":
-                    self._start(self._follow, row["id"])
-        return {**self.state, "written": self._written}
+        with self._lock:
+            self._show(**self._now())
+            if self._written is None:
+                for row in self.state["rows"]:
+                    if row["status"] == "writing":
+                        self._start(self._follow, row["id"])
+            return {**self.state, "written": self._written}
 
-    def _do_open(self, chat_id: str | None = None) -> dict[str, Any]:
-        """Go to another chat, or to a new one."""
-        self._idle()
-        self._chat = self._ws.call(build(op.GetChat, chat_id=chat_id)) if chat_id else None
-        return self._refresh()
+    def _tell_all(self) -> None:
+        """Let all views show how things are now, or as they were last known: one that hears nothing waits for ever."""
+        try:
+            now = self._refresh()
+        except Exception as error:  # noqa: BLE001 - the views are told
+            now = {**self.state, "written": self._written}
+            self._tell({"event": "lost", "error": problem(error)})
+        self._tell({"event": "now", "state": now})
+
+    def _do_renew(self) -> None:
+        """Tell all views how things are when the chat went on elsewhere, in another kernel or the sidebar."""
+        with self._lock:
+            if self._written is not None:
+                return
+            chat = self._look()
+            count = chat.message_count if chat is not None else 0
+            if count != self.state["offset"] + len(self.state["rows"]) or self.state["empty"]:
+                self._tell_all()
+
+    def _do_open(self, chat_id: str | None = None) -> None:
+        """Go to another chat, or to a new one, in all views."""
+        with self._lock:
+            self._idle()
+            self._chat = self._ws.call(build(op.GetChat, chat_id=chat_id)) if chat_id else None
+            self._gone = False
+            self._tell_all()
 
     def _do_earlier(self, offset: int) -> dict[str, Any]:
         """Return the messages before the ones that are shown."""
         first = max(0, offset - LAST)
         return {"rows": [message_row(message) for message in self._messages(first, offset - first)], "offset": first}
 
-    def _do_rename(self, chat_id: str, title: str) -> dict[str, Any]:
+    def _do_rename(self, chat_id: str, title: str) -> None:
         """Give a chat another title."""
         self._ws.call(build(op.UpdateChat, chat_id=chat_id, title=title))
-        return self._refresh()
+        self._tell_all()
 
-    def _do_delete(self, chat_id: str) -> dict[str, Any]:
+    def _do_delete(self, chat_id: str) -> None:
         """Delete a chat."""
-        self._idle()
-        self._ws.call(build(op.DeleteChat, chat_id=chat_id))
-        if self._chat is not None and str(self._chat.id) == chat_id:
-            self._chat = None
-        return self._refresh()
+        with self._lock:
+            self._idle()
+            self._ws.call(build(op.DeleteChat, chat_id=chat_id))
+            if self._chat is not None and str(self._chat.id) == chat_id:
+                self._chat = None
+            self._tell_all()
 
     def _do_level(self, source_id: str, level: str) -> Row:
         """Say how much of a source the chat may use."""
-        chat = self._begun()
-        self._chat = self._ws.call(build(op.UpdateChat, chat_id=chat.id, levels={source_id: level}))
-        self._show(chat=chat_row(self._chat))
-        return chat_row(self._chat)
+        with self._lock:
+            chat = self._begun()
+            self._chat = chat = self._ws.call(build(op.UpdateChat, chat_id=chat.id, levels={source_id: level}))
+            self._show(chat=chat_row(chat))
+            return chat_row(chat)
 
     def _begun(self) -> Chat:
-        if self._chat is None:
-            self._chat = self._ws.call(build(op.CreateChat, notebook_id=self._notebook_id))
-        return self._chat
+        with self._lock:
+            if self._chat is None:
+                self._gone = False
+                self._chat = self._ws.call(build(op.CreateChat, notebook_id=self._notebook_id))
+            return self._chat
 
     def _idle(self) -> None:
         if self._written is not None:
             raise InvalidInput("an answer is being written", hint="stop it first")
 
-    def _do_ask(self, text: str) -> dict[str, Any]:
-        """Say something; the answer is told piece by piece, and the reply comes when it has ended."""
+    def _do_ask(self, text: str) -> None:
+        """Say something; the answer is told piece by piece, and the reply comes when all views know that it has ended.
+
+        Raises
+        ------
+        InvalidInput
+            Another answer is being written, or there is nothing to answer from.
+        NotFound
+            The chat was deleted elsewhere.
+        """
+        if self._without_sources(self._notebook_id):
+            raise InvalidInput("this notebook is empty", hint=ADD_SOURCES)
         with self._lock:
             self._idle()
             self._written = {"id": None, "asked": clean(text), "text": "", "citations": [], "pieces": 0}
         try:
             self._tell({"event": "begun", "written": self._written})
             self._read(self._ws.stream(build(op.SendMessage, chat_id=self._begun().id, text=text)))
+        except NotFound:
+            with self._lock:
+                if self._look() is None and self._gone:
+                    raise NotFound("this chat was deleted", hint="send it again: a new chat begins") from None
+            raise
         finally:
             self._written = None
-        return self._refresh()
+            self._tell_all()
 
     def _follow(self, message_id: str) -> None:
         """Read along a message that somebody else lets write."""
@@ -136,12 +190,13 @@ class ChatBox(Reader):
                 return
             self._written = {"id": message_id, "asked": "", "text": "", "citations": [], "pieces": 0}
         try:
+            self._tell({"event": "begun", "written": self._written})
             self._read(self._ws.stream(build(op.FollowMessage, chat_id=self._chat.id, message_id=message_id)))
         except Exception as error:  # noqa: BLE001 - nobody waits for this thread
             self._tell({"event": "lost", "error": problem(error)})
         finally:
             self._written = None
-        self._tell({"event": "ended", "state": self._refresh()})
+        self._tell_all()
 
     def _read(self, pieces: Iterable[MessageDelta | Message]) -> None:
         written = self._written

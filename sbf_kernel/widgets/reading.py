@@ -9,7 +9,7 @@ from uuid import UUID
 from sbf_kernel import operations as op
 from sbf_kernel.display.escaping import one_line
 from sbf_kernel.operations import build
-from sbf_kernel.records import Source, SourcePage, SourceText
+from sbf_kernel.records import Source, SourceList, SourcePage, SourceText
 from sbf_kernel.widgets.panel import Panel
 from sbf_kernel.widgets.rows import parts, source_row
 
@@ -21,6 +21,8 @@ KEPT_PICTURES = 20
 """Pictures of pages kept at hand, about 60 kB each."""
 KEPT = 4
 """Texts kept at hand; scrolling asks for piece after piece of the same one."""
+ADD_SOURCES = "nb.widgets.sources() takes files, links and text; nb.add() too"
+"""What to do about a notebook in which there is nothing to find."""
 
 
 class Reader(Panel):
@@ -106,6 +108,11 @@ class Reader(Panel):
             )
         )
         return {"total": found.total, "offset": offset, "rows": [source_row(source) for source in found]}
+
+    def _without_sources(self, notebook_id: UUID | None) -> bool:
+        """Return whether a notebook, or for None the workspace, has no sources at all."""
+        found: SourceList = self._ws.call(build(op.ListSources, notebook_id=notebook_id, limit=1))
+        return found.total == 0
 
     @property
     def _notebook_id(self) -> UUID:

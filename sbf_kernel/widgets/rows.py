@@ -146,12 +146,13 @@ def message_row(message: Message) -> Row:
 
 
 def job_row(job: Job) -> Row:
-    """Return a job."""
+    """Return a job; ``failed`` says that its work was done and found that the source cannot be read."""
     return {
         "id": str(job.id),
         "kind": one_line(job.kind),
         "subject": one_line(job.subject),
         "status": job.status,
+        "failed": job.status == "done" and bool(job.reason),
         "done": job.done,
         "total": job.total,
         "attempts": job.attempts,

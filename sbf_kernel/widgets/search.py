@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from sbf_kernel import display
 from sbf_kernel.records import Hit, Hits
 from sbf_kernel.widgets.panel import script, style
-from sbf_kernel.widgets.reading import Reader
+from sbf_kernel.widgets.reading import ADD_SOURCES, Reader
 from sbf_kernel.widgets.rows import hit_row
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sbf_kernel.display import View
     from sbf_kernel.records import Notebook
     from sbf_kernel.workspace import Workspace
@@ -55,10 +57,17 @@ class SearchBox(Reader):
             "milliseconds": round(hits.milliseconds),
             "warnings": list(hits.warnings),
             "limit": limit,
+            "advice": "" if hits else self._advice(scope),
         }
         filters = {"everywhere": everywhere, "media_types": list(media_types), "arm": arm, "per_source": per_source}
         self._show(query=query, found=found, filters=filters)
         return found
+
+    def _advice(self, scope: tuple[UUID, ...]) -> str:
+        """Return what to do when nothing was found."""
+        if not self._without_sources(scope[0] if scope else None):
+            return "Try other words, another type, or all notebooks."
+        return f"{'This notebook is empty' if scope else 'There are no sources yet'}: {ADD_SOURCES}."
 
     def _do_select(self, rank: int) -> None:
         """Remember which hit was opened or inserted."""

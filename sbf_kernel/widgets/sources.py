@@ -127,10 +127,13 @@ class SourcesBox(Reader):
     def _do_remove(self, source_id: str) -> None:
         """Take a source out of the notebook."""
         self._ws.call(build(op.RemoveSource, notebook_id=self._scope(), source_id=source_id))
+        self._tell({"event": "moved"})
 
     def _do_restore(self, source_id: str) -> Row:
         """Put it back."""
-        return source_row(self._ws.call(build(op.LinkSource, notebook_id=self._scope(), source_id=source_id)))
+        source: Source = self._ws.call(build(op.LinkSource, notebook_id=self._scope(), source_id=source_id))
+        self._tell({"event": "moved"})
+        return source_row(source)
 
     def _follow(self, source_ids: Iterable[UUID]) -> None:
         """Tell the browser each change of these sources until they have ended; one thread follows them all."""

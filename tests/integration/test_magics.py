@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
 from sbf_kernel.errors import SbfError
-from sbf_kernel.records import Answer, Hits
+from sbf_kernel.records import Answer, Hits, Report
 
 pytest.importorskip("IPython")
 from IPython.core.interactiveshell import InteractiveShell
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sbf_kernel.workspace import NotebookHandle, Workspace
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -160,6 +165,26 @@ def test_an_error_is_one_line_that_says_what_to_do_and_the_cell_fails(
     assert said in shown
     assert "Traceback" not in shown
     assert len(shown.strip().splitlines()) == 1
+
+
+def test_stopping_a_question_is_told_in_one_line(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sbf_kernel.magics.showing.show_answer", stopped)
+    error, shown = fail(shell, "%%ask\nWhat does quartz scratch?")
+    assert isinstance(error, KeyboardInterrupt)
+    assert shown.strip() == "KeyboardInterrupt: stopped"
+
+
+def test_a_report_says_how_to_see_its_page(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Report(
+        id=uuid4(), notebook_id=uuid4(), template="brief", status="ready", created_at=NOW, updated_at=NOW, html="<p>"
+    )
+    monkeypatch.setattr("sbf_kernel.workspace.reports.Reports.run", lambda *_, **__: made)
+    for line, held in (("%sbf report brief", f'ws.reports.get("{made.id}")'), ("%sbf report brief -o page", "page")):
+        (output, *_), _ = run(shell, line)
+        assert output.data["text/plain"].startswith(f'{held}.save("brief.html")')
 
 
 def test_tracebacks_are_shown_when_asked_for(shell: InteractiveShell) -> None:

@@ -73,8 +73,8 @@ def filled(mine: Workspace, tmp_path: Path, request: pytest.FixtureRequest) -> N
 
 def test_sources_are_dropped_followed_read_removed_and_put_back(run: Run, tab: Page, mine: Workspace) -> None:
     notebook = mine.notebooks.create("Flow of sources")
-    panel = run("sources.ipynb", CONNECT.format(name=notebook.name), "nb.widgets.sources()")
-    box = panel.get_by_role("region", name="Sources")
+    panel = run("sources.ipynb", CONNECT.format(name=notebook.name), "box = nb.widgets.sources()\nbox", "box")
+    box, other = panel.get_by_role("region", name="Sources").all()
     expect(box).to_contain_text("Drop files here")
     before = cells(tab)
     box.evaluate(SEEN_STATES)
@@ -96,9 +96,11 @@ def test_sources_are_dropped_followed_read_removed_and_put_back(run: Run, tab: P
     expect(box.locator(".detail")).to_contain_text("check that the right file was chosen")
     both_themes(tab, box, "sources")
     tab.keyboard.press("Delete")
-    expect(box.get_by_role("row")).to_have_count(2, timeout=BUSY_MS)
+    for view in (box, other):
+        expect(view.get_by_role("row")).to_have_count(2, timeout=BUSY_MS)
     box.get_by_role("button", name="Undo").click()
-    expect(box.get_by_role("row")).to_have_count(3, timeout=BUSY_MS)
+    for view in (box, other):
+        expect(view.get_by_role("row")).to_have_count(3, timeout=BUSY_MS)
 
     box.get_by_label("Filter by name").fill("two")
     expect(box.get_by_role("row")).to_have_count(1, timeout=BUSY_MS)
@@ -236,6 +238,9 @@ def test_a_chat_leads_to_the_cited_words_and_survives_a_reload(
     expect(box.get_by_role("group", name="Chats")).to_contain_text("2 messages")
     (chat,) = mine.chats.list(notebook_id=filled.id)
     assert list(chat.levels.values()) == ["off"]
+    mine.chats.get(chat.id).send("And what was asked elsewhere?")
+    tab.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    expect(box).to_contain_text("And what was asked elsewhere?", timeout=BUSY_MS)
     assert cells(tab) == before
 
     tab.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
@@ -286,8 +291,8 @@ def test_an_answer_streams_and_stops(
     connect = CONNECT.format(name=filled.name).replace(
         "sbf.connect()", f"sbf.connect(model='openai:fake-1', model_base_url={provider.url!r}, model_api_key='none')"
     )
-    panel = run("stop.ipynb", connect, "nb.widgets.chat()")
-    box = panel.get_by_role("region", name="Chat")
+    panel = run("stop.ipynb", connect, "chat = nb.widgets.chat()\nchat", "chat")
+    box, other = panel.get_by_role("region", name="Chat").all()
     box.evaluate(FIRST_WORDS)
     box.get_by_label("Your question").fill(QUESTION)
     box.get_by_role("button", name="Send").click()
@@ -306,6 +311,20 @@ def test_an_answer_streams_and_stops(
     expect(box.locator(".said").last).to_contain_text("word 5")
     assert provider.closed_early.wait(10)
     expect(box.get_by_label("Your question")).to_be_focused()
+
+    expect(other.locator(".chip", has_text="Stopped")).to_be_visible()
+    expect(other.get_by_role("button", name="Send")).to_be_visible()
+    other.get_by_role("button", name="New chat").click()
+    expect(box).to_contain_text("Ask anything about your sources", timeout=BUSY_MS)
+    box.get_by_label("Your question").fill(QUESTION)
+    box.get_by_role("button", name="Send").click()
+    expect(other.locator(".said.writing")).to_contain_text("word 5", timeout=2 * BUSY_MS)
+    tab.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    for view in (box, other):
+        expect(view.locator(".notice")).to_have_text("The kernel is gone: run this cell again.", timeout=BUSY_MS)
+        expect(view.locator(".chip", has_text="Broken off")).to_be_visible()
+        expect(view.get_by_role("button", name="Send")).to_be_visible()
+    expect(box.get_by_label("Your question")).to_have_value(QUESTION)
 
 
 def test_a_widget_answers_or_says_that_the_kernel_is_busy(run: Run, tab: Page, filled: NotebookHandle) -> None:

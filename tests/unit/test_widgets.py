@@ -84,6 +84,12 @@ class Browser:
         assert "error" not in reply, reply["error"]
         return reply["result"]
 
+    def told(self, action: str, **fields: Any) -> dict[str, Any]:
+        """Ask for what changes a chat; returns the state that all views were told."""
+        self.ask(action, **fields)
+        state: dict[str, Any] = self.events("now")[-1]["state"]
+        return state
+
     def refused(self, action: str, buffers: list[bytes] | None = None, **fields: Any) -> dict[str, str]:
         error: dict[str, str] = self.reply(self.send(action, buffers, **fields))["error"]
         return error
@@ -173,6 +179,7 @@ def test_a_source_is_removed_and_put_back(filled: NotebookHandle) -> None:
     browser.ask("remove", source_id=str(source.id))
     assert browser.ask("page")["total"] == 0
     assert browser.ask("restore", source_id=str(source.id))["name"] == source.name
+    assert len(browser.events("moved")) == 2  # all views look again
     assert browser.ask("page")["total"] == 1
 
 
@@ -257,7 +264,7 @@ def test_a_chat_streams_and_its_citations_lead_to_the_words(filled: NotebookHand
     box = filled.widgets.chat()
     browser = Browser(box)
     assert box.state["chat"] is None
-    state = browser.ask("ask", text="What does the dense arm compare?")
+    state = browser.told("ask", text="What does the dense arm compare?")
     asked, answered = state["rows"]
     assert (asked["role"], asked["text"]) == ("user", "What does the dense arm compare?")
     assert "".join(event["text"] for event in browser.events("delta")) == answered["text"]
@@ -273,25 +280,66 @@ def test_a_chat_streams_and_its_citations_lead_to_the_words(filled: NotebookHand
 
 def test_a_chat_is_kept_renamed_left_and_deleted(filled: NotebookHandle) -> None:
     browser = Browser(filled.widgets.chat())
-    first = browser.ask("ask", text="What does the dense arm compare?")["chat"]
-    assert browser.ask("open", chat_id=None)["rows"] == []
-    second = browser.ask("ask", text="What does the lexical arm find?")["chat"]
+    first = browser.told("ask", text="What does the dense arm compare?")["chat"]
+    assert browser.told("open", chat_id=None)["rows"] == []
+    second = browser.told("ask", text="What does the lexical arm find?")["chat"]
     assert second["id"] != first["id"]
-    assert len(browser.ask("open", chat_id=first["id"])["rows"]) == 2
-    renamed = browser.ask("rename", chat_id=first["id"], title="Arms")
+    assert len(browser.told("open", chat_id=first["id"])["rows"]) == 2
+    renamed = browser.told("rename", chat_id=first["id"], title="Arms")
     assert renamed["chat"]["title"] == "Arms"
-    left = browser.ask("delete", chat_id=first["id"])
+    left = browser.told("delete", chat_id=first["id"])
     assert left["chat"] is None
     assert [chat["id"] for chat in left["chats"]] == [second["id"]]
     again = filled.widgets.chat(second["id"])
     assert [row["role"] for row in again.state["rows"]] == ["user", "assistant"]
 
 
+def test_what_becomes_of_a_chat_elsewhere_is_told_to_all_views(filled: NotebookHandle) -> None:
+    browser = Browser(filled.widgets.chat())
+    state = browser.told("ask", text="What does the dense arm compare?")
+    browser.ask("renew")
+    assert len(browser.events("now")) == 1  # nothing has changed
+    (chat,) = filled._ws.chats.list(notebook_id=filled.id)
+    filled._ws.chats.get(chat.id).send("What does the lexical arm find?")
+    assert len(browser.told("renew")["rows"]) == 4
+    filled._ws.chats.delete(chat.id)
+    refused = browser.refused("ask", text="And a passage that both rank high?")
+    assert (refused["message"], refused["hint"]) == ("this chat was deleted", "send it again: a new chat begins")
+    left = browser.events("now")[-1]["state"]
+    assert left["gone"] and left["chat"] is None and left["written"] is None
+    again = browser.told("ask", text="What does the dense arm compare?")
+    assert again["chat"]["id"] != state["chat"]["id"] and not again["gone"]
+
+
+def test_a_question_that_fails_ends_for_all_views(filled: NotebookHandle, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = filled.widgets.chat()
+    browser = Browser(box)
+
+    def gone(*_: Any) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(box, "_read", gone)
+    monkeypatch.setattr(box, "_now", gone)
+    assert browser.refused("ask", text="What does the dense arm compare?")["code"] == "error"
+    assert browser.events("begun") and browser.events("now")[-1]["state"]["written"] is None
+
+
+def test_an_empty_notebook_says_how_to_add_sources(notebook: NotebookHandle) -> None:
+    chat, search = Browser(notebook.widgets.chat()), Browser(notebook.widgets.search())
+    assert chat.refused("ask", text="Why?")["message"] == "this notebook is empty"
+    assert "nb.widgets.sources()" in chat.ask("hello")["state"]["empty"]
+    assert "nb.widgets.sources()" in search.ask("search", query="herons")["advice"]
+    notebook.add_text(TEXT, "two arms.txt")
+    assert chat.told("renew")["empty"] == ""
+    found = search.ask("search", query="herons", media_types=["application/pdf"])
+    assert found["advice"].startswith("Try other words")
+
+
 def test_a_level_is_set_before_and_after_the_first_question(filled: NotebookHandle) -> None:
     browser = Browser(filled.widgets.chat())
     (source,) = filled.sources.list()
     assert browser.ask("level", source_id=str(source.id), level="off")["levels"] == {str(source.id): "off"}
-    answered = browser.ask("ask", text="What does the dense arm compare?")["rows"][-1]
+    answered = browser.told("ask", text="What does the dense arm compare?")["rows"][-1]
     assert answered["answered"] is False
     assert browser.ask("level", source_id=str(source.id), level="full")["levels"] == {str(source.id): "full"}
     assert browser.refused("level", source_id=str(source.id), level="much")["code"] == "invalid_input"
@@ -299,7 +347,7 @@ def test_a_level_is_set_before_and_after_the_first_question(filled: NotebookHand
 
 def test_an_answer_becomes_a_note_and_cells(filled: NotebookHandle) -> None:
     browser = Browser(filled.widgets.chat())
-    answered = browser.ask("ask", text="What does the dense arm compare?")["rows"][-1]
+    answered = browser.told("ask", text="What does the dense arm compare?")["rows"][-1]
     title = browser.ask("note", message_id=answered["id"])
     (note,) = filled.notes.list()
     assert note.title == title
@@ -337,6 +385,15 @@ def test_a_job_is_followed_cancelled_and_tried_again(
     assert browser.ask("retry", job_id=row["id"])["status"] in ("queued", "running", "done")
     until(lambda: any(event["row"]["status"] == "done" for event in browser.events("job")))
     assert browser.ask("page", status="done")["total"] == 1
+
+
+def test_a_job_that_found_nothing_to_read_is_not_called_done(notebook: NotebookHandle, workspace: Workspace) -> None:
+    notebook.add_text(TEXT, "good")
+    sources, jobs = Browser(notebook.widgets.sources()), Browser(workspace.widgets.jobs())
+    sources.ask("upload_begin", key="k", path="blank.txt", size=0)
+    sources.ask("upload_end", key="k")
+    until(lambda: sources.events("settled"))
+    assert {row["subject"]: row["failed"] for row in jobs.ask("page")["rows"]} == {"good": False, "blank.txt": True}
 
 
 def test_a_source_is_cancelled_while_it_is_processed(notebook: NotebookHandle, embedder: CountingEmbedder) -> None:

@@ -2,6 +2,7 @@
 
 const LEVELS = [["passages", "Passages"], ["full", "Full text"], ["off", "Off"]];
 const LEVEL_ROW = 38;
+const UNHEARD_MS = 5000;  // after which nobody waits for Stop any more
 
 class ChatView {
   constructor(frame, model) {
@@ -42,15 +43,25 @@ class ChatView {
 
   hear() {
     const { link } = this.frame;
-    link.on("begun", ({ written }) => this.writing || this.begin(written));
+    link.on("begun", ({ written }) => this.begin(written));
     link.on("delta", (piece) => this.write(piece));
-    link.on("ended", ({ state }) => this.take(state));
+    link.on("now", ({ state }) => this.take(state));
     link.on("lost", ({ error }) => this.frame.fail(error));
+    link.on("gone", () => this.breakOff());
+    link.on("ran", () => this.renew());
+    this.seen = () => document.visibilityState === "visible" && this.renew();
+    document.addEventListener("visibilitychange", this.seen);
+    this.frame.root.addEventListener("focusin", (event) => this.frame.root.contains(event.relatedTarget) || this.renew());
+  }
+
+  // The chat may have gone on elsewhere. Nobody has asked for this, so nobody is told that the kernel is busy.
+  renew() {
+    if (!this.writing && this.list.isConnected) this.frame.link.call("renew", {}, undefined, true).catch(() => {});
   }
 
   take(state) {
     this.state = state;
-    this.writing = null;
+    if (!state.rows.some((row) => row.status === "writing")) this.writing = null;  // else it is being read along
     if (state.written) this.begin(state.written);
     else this.draw();
   }
@@ -69,10 +80,17 @@ class ChatView {
     }));
     this.nodes = kept;
     fill(this.list, offset > 0 && h("li", {}, this.earlier), [...kept.values()], this.writing?.nodes,
-      !shown.length && !this.writing && h("li", { class: "empty" }, h("b", {}, "Ask anything about your sources"), "Every statement leads to the exact words it stands on."));
+      !shown.length && !this.writing && h("li", { class: "empty" }, this.blank().map((line, at) => h(at ? "span" : "b", {}, line))));
     this.list.classList.toggle("bare", !shown.length && !this.writing);
     this.list.scrollTop = this.list.scrollHeight;
     if (!this.chats.hidden) this.drawChats();
+  }
+
+  blank() {
+    const { empty, gone } = this.state;
+    if (empty) return ["This notebook is empty", `${empty}.`];
+    if (gone) return ["This chat was deleted", "Ask, and a new one begins."];
+    return ["Ask anything about your sources", "Every statement leads to the exact words it stands on."];
   }
 
   // One's question and the place where the answer will be written.
@@ -109,6 +127,18 @@ class ChatView {
     }
   }
 
+  // The rest of what is being written will not come here: what there is stays to be read.
+  breakOff() {
+    const written = this.writing;
+    if (!written) return;
+    this.writing = null;
+    written.said.classList.remove("writing");
+    written.said.removeAttribute("aria-busy");
+    fill(written.said, written.text && rich(written.text, this.citer(written.citations)), h("p", {}, h("span", { class: "chip warn" }, "Broken off")));
+    this.stopper.hidden = true;
+    this.stopper.disabled = this.sender.hidden = false;
+  }
+
   async send() {
     const text = this.input.value.trim();
     if (!text || this.writing) return;
@@ -117,15 +147,15 @@ class ChatView {
     this.grow();
     this.begin({ id: null, asked: text, text: "", citations: [], pieces: 0 });
     try {
-      this.take(await this.frame.link.call("ask", { text }));
+      await this.frame.link.call("ask", { text });
       this.frame.say("The answer is complete");
     } catch (error) {
-      this.writing = null;
       if (!this.input.value) this.input.value = text;
       this.grow();
       this.frame.fail(error);
       const now = await this.frame.ask("hello");
-      this.take(now ? now.state : this.state);
+      if (now) this.take(now.state);
+      else this.breakOff();
     }
     const at = document.activeElement;
     if (at === document.body || at === this.stopper || this.input.form.contains(at)) this.input.focus({ preventScroll: true });
@@ -133,7 +163,9 @@ class ChatView {
 
   async stop() {
     this.stopper.disabled = true;
+    const unheard = setTimeout(() => this.breakOff(), UNHEARD_MS);  // should it only be busy, it tells all in the end
     await this.frame.ask("stop");
+    clearTimeout(unheard);
     this.stopper.disabled = false;
   }
 
@@ -253,19 +285,16 @@ class ChatView {
   }
 
   async open(chat_id) {
-    const now = await this.frame.ask("open", { chat_id });
-    if (!now) return;
+    if ((await this.frame.ask("open", { chat_id })) === undefined) return;
     this.reader.close();
-    this.take(now);
     this.input.focus({ preventScroll: true });
   }
 
   rename(item, chat) {
     const input = h("input", { type: "text", value: chat.title, maxlength: "300", "aria-label": "New title" });
     const done = async () => {
-      const now = input.value.trim() && await this.frame.ask("rename", { chat_id: chat.id, title: input.value.trim() });
-      if (now) this.take(now);
-      else this.drawChats();
+      if (input.value.trim()) await this.frame.ask("rename", { chat_id: chat.id, title: input.value.trim() });
+      this.drawChats();
     };
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter") done();
@@ -277,10 +306,7 @@ class ChatView {
 
   // Deleting is for good: the button asks once more, in its own place.
   confirm(asked, chat) {
-    const sure = button("Delete for good?", async () => {
-      const now = await this.frame.ask("delete", { chat_id: chat.id });
-      if (now) this.take(now);
-    }, { class: "line", "aria-label": `Delete ${chat.title} for good?`, onblur: () => setTimeout(() => this.drawChats(), 150) });
+    const sure = button("Delete for good?", () => this.frame.ask("delete", { chat_id: chat.id }), { class: "line", "aria-label": `Delete ${chat.title} for good?`, onblur: () => setTimeout(() => this.drawChats(), 150) });
     asked.replaceWith(sure);
     sure.focus();
   }
@@ -329,6 +355,7 @@ class ChatView {
   }
 
   end() {
+    document.removeEventListener("visibilitychange", this.seen);
     this.reader.end();
     this.rows?.close();
   }

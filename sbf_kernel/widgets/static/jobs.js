@@ -1,6 +1,8 @@
 // Jobs: what runs and how far it is; cancel, try again.
 
 const JOB_STATES = { queued: ["Waiting", ""], running: ["Running", "busy"], done: ["Done", "good"], failed: ["Will be tried again", "warn"], dead: ["Failed", "bad"], cancelled: ["Cancelled", ""] };
+// A job that has found out that a source cannot be read is done, but nobody calls that so.
+const stateOf = (row) => JOB_STATES[row.failed ? "dead" : row.status];
 const ENDED = new Set(["done", "dead", "cancelled"]);
 const STEP = 50;
 
@@ -34,7 +36,7 @@ class JobsView {
   changed(row) {
     const before = this.rows.get(row.id);
     this.rows.set(row.id, row);
-    if (before?.status !== row.status && ENDED.has(row.status)) this.frame.say(`${row.subject}: ${JOB_STATES[row.status][0]}`);
+    if (before?.status !== row.status && ENDED.has(row.status)) this.frame.say(`${row.subject}: ${stateOf(row)[0]}`);
     this.draw();
   }
 
@@ -73,7 +75,7 @@ class JobsView {
       this.nodes.set(row.id, node);
     }
     node.key = key;
-    const [label, tone] = JOB_STATES[row.status];
+    const [label, tone] = stateOf(row);
     const share = row.total ? Math.round((100 * row.done) / row.total) : 0;
     const facts = [row.kind, row.total > 0 && `${row.done} of ${row.total}`, row.attempts > 0 && count(row.attempts, "failed attempt"), row.crashes > 0 && (row.crashes === 1 ? "1 crash" : `${row.crashes} crashes`), row.message];
     const act = ENDED.has(row.status)

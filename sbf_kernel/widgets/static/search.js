@@ -60,7 +60,7 @@ class SearchView {
     fill(this.list, found.rows.map((row) => this.hit(row)), found.rows.length === found.limit && found.limit < 100 &&
       h("li", {}, button("More hits", () => this.run(Math.min(100, found.limit + MORE)), { class: "line" })));
     if (kept >= 0) this.go(kept);
-    fill(this.empty, h("b", {}, "Nothing found"), "Try other words, another type, or all notebooks.");
+    fill(this.empty, h("b", {}, "Nothing found"), found.advice);
     this.empty.hidden = found.rows.length > 0;
     this.frame.say(`${facts[0]} for ${found.query}`);
   }

@@ -65,6 +65,8 @@ function fill(node, ...children) {
 const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
 const words = (error) => (error.hint ? `${error.message} → ${error.hint}` : error.message);
 
+const GONE = { message: "the kernel is gone", hint: "run this cell again" };
+
 // Speaks with the kernel: call() asks and resolves with the reply, on() hears what happens by itself.
 class Link {
   constructor(model, busy) {
@@ -73,16 +75,20 @@ class Link {
     this.waiting = new Map();
     this.unheard = new Set();
     this.listeners = {};
+    this.gone = false;
     this.prefix = Math.random().toString(36).slice(2);
     this.count = 0;
     this.hear = (message) => this.received(message);
     model.on("msg:custom", this.hear);
+    this.cut = () => this.lose();
+    model.on("comm_live_update", this.cut);  // told when the kernel restarts
     // The kernel listens for this widget where it was last spoken to. JupyterLab opens a way past running
     // cells (a subshell) a moment after the widget is there: one word on it, and everything takes that way.
     this.settling = setTimeout(() => this.call("here", {}, undefined, true).catch(() => {}), 1500);
   }
 
   call(action, fields = {}, buffers = undefined, quiet = false) {
+    if (this.gone) return Promise.reject(GONE);
     const call = `${this.prefix}-${++this.count}`;
     return new Promise((resolve, reject) => {
       this.waiting.set(call, { resolve, reject });
@@ -107,6 +113,15 @@ class Link {
     }
   }
 
+  // The other end is gone for good, and whoever waits would wait for ever.
+  lose() {
+    this.gone = true;
+    this.unheard.clear();
+    for (const listener of this.listeners.gone || []) listener();
+    for (const { reject } of this.waiting.values()) reject(GONE);
+    this.waiting.clear();
+  }
+
   on(event, listener) {
     (this.listeners[event] ||= []).push(listener);
   }
@@ -114,6 +129,7 @@ class Link {
   close() {
     clearTimeout(this.settling);
     this.model.off("msg:custom", this.hear);
+    this.model.off("comm_live_update", this.cut);
     this.unheard.clear();
   }
 }
@@ -128,6 +144,10 @@ class Frame {
     this.notice = h("div", { class: "notice", role: "status", hidden: true });
     this.aloud = h("div", { class: "unseen", role: "status", "aria-live": "polite" });
     this.link = new Link(model, (busy) => this.busy(busy));
+    this.link.on("gone", () => {
+      this.notice.hidden = false;
+      fill(this.notice, "The kernel is gone: run this cell again.");
+    });
     this.root.append(this.notice, this.aloud);
     el.append(this.root);
   }

@@ -216,6 +216,7 @@ class SourcesView {
       if (row.status === "failed" || row.status === "ready") this.recount();
     });
     link.on("ran", () => this.host.isConnected && this.soon());
+    link.on("moved", () => this.soon());
     link.on("settled", () => this.recount());
     link.on("lost", ({ error }) => this.frame.fail(error));
   }

@@ -16,6 +16,7 @@ from sbf_kernel.errors import BadRequest, SbfError, SourceTooLarge
 from sbf_kernel.server_extension.allowed import operation
 from sbf_kernel.server_extension.files import gather_files, read_file
 from sbf_kernel.server_extension.handlers import SERVICE_HEADER, Handler, error_line, record_line
+from sbf_kernel.server_extension.outlasting import outlasting
 from sbf_kernel.server_extension.workspaces import Workspaces
 
 if TYPE_CHECKING:
@@ -76,9 +77,13 @@ class Stream(Handler):
     @authorized
     async def post(self, name: str) -> None:
         """Answer with a line per record: ``{"record": kind, "value": {…}}``, and at last ``{"end": true}``."""
+        from sbf_kernel import operations as op
+
         try:
             wanted = operation(name, self.request.body, streams=True)
             records = (await self.workspace()).stream_async(wanted)
+            if isinstance(wanted, op.SendMessage):  # others only look, or give what is of use to nobody else
+                records = outlasting(records)
         except SbfError as error:
             self.tell(error)
         else:

@@ -307,15 +307,17 @@ def test_only_addresses_of_services_are_taken(server: Server) -> None:
         assert {429, 502} == set(answers)
 
 
+def endless(handler: BaseHTTPRequestHandler, _: int) -> None:
+    """Answer for as long as somebody listens."""
+    begin(handler)
+    while True:
+        event(handler, delta={"content": "and so on "})
+        time.sleep(0.02)
+
+
 def test_what_is_written_for_a_page_stops_when_the_page_goes(
     server: Server, provider: Provider, notebook_id: str
 ) -> None:
-    def endless(handler: BaseHTTPRequestHandler, _: int) -> None:
-        begin(handler)
-        while True:
-            event(handler, delta={"content": "and so on "})
-            time.sleep(0.02)
-
     provider.script = endless
     added = server.request("POST", f"upload?notebook_id={notebook_id}&name=fern.txt", b"Ferns grow in shade.")[1]
     server.lines("stream/WatchSources", {"source_ids": [added["id"]]})
@@ -326,6 +328,45 @@ def test_what_is_written_for_a_page_stops_when_the_page_goes(
     response.close()
     assert provider.closed_early.wait(20)
     assert "Traceback" not in Path(server.log).read_text()
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by somebody", "with the server"])
+def test_a_message_is_written_to_its_end_though_the_page_goes(
+    server: Server, home: Path, provider: Provider, notebook_id: str, tmp_path: Path, ends: str
+) -> None:
+    may_end = threading.Event()
+
+    def slow(handler: BaseHTTPRequestHandler, number: int) -> None:
+        begin(handler)
+        event(handler, delta={"content": "Ferns grow "})
+        may_end.wait(20)
+        event(handler, delta={"content": "in shade [1]."})
+        event(handler, delta={}, finish_reason="stop")
+
+    provider.script = slow if ends == "by itself" else endless
+    provider.closed_early.clear()
+    added = server.request("POST", f"upload?notebook_id={notebook_id}&name=fern.txt", b"Ferns grow in shade.")[1]
+    server.lines("stream/WatchSources", {"source_ids": [added["id"]]})
+    chat = server.call("CreateChat", notebook_id=notebook_id, model="openai:fake-1")
+    if ends == "with the server":
+        model = {"SBF_MODEL_BASE_URL": provider.url, "SBF_MODEL_API_KEY": "key"}
+        asked = Server(home, tmp_path, **model)
+    else:
+        asked = server
+    response = asked.open("POST", "sbf/api/stream/SendMessage", {"chat_id": chat["id"], "text": "Where do ferns grow?"})
+    place = {"chat_id": chat["id"], "message_id": json.loads(response.readline())["value"]["message_id"]}
+    response.close()
+    assert not provider.closed_early.wait(1)
+    may_end.set()
+    if ends == "by somebody":
+        server.call("StopMessage", **place)
+    elif ends == "with the server":
+        asked.stop()
+    told = server.lines("stream/FollowMessage", place)[-2]["value"]
+    assert told["status"] == ("done" if ends == "by itself" else "stopped"), told
+    assert told["text"].startswith("Ferns grow in shade [1]" if ends == "by itself" else "and so on and so on")
+    assert ends == "by itself" or provider.closed_early.wait(20)
+    assert "Traceback" not in Path(asked.log).read_text()
 
 
 class _Recorder(BaseHTTPRequestHandler):

@@ -32,6 +32,7 @@ def show_sidebar(page: Page, tab: str = "Library") -> Locator:
 def open_lab(page: Page, lab: Lab, tab: str = "Library") -> Locator:
     """Open the Lab with the sidebar at a tab."""
     page.goto(f"{lab.url}lab?reset&token={lab.token}")
+    expect(page.locator(".jp-LauncherCard").first).to_be_visible(timeout=60_000)  # it takes the focus when it comes
     return show_sidebar(page, tab)
 
 

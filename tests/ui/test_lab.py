@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from playwright.sync_api import expect
@@ -44,14 +44,19 @@ def botany(mine: Workspace) -> Any:
     return notebook
 
 
-def test_a_notebook_is_made_and_files_of_the_file_browser_become_ready(lab: Lab, tab: Page) -> None:
+def test_a_notebook_is_made_and_files_of_the_file_browser_become_ready(lab: Lab, tab: Page, mine: Workspace) -> None:
     (lab.root / "ferns.md").write_text(FERNS)
     (lab.root / "moss.md").write_text(MOSS)
     (lab.root / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
-    sidebar = open_lab(tab, lab)
-    sidebar.get_by_role("button", name="New research notebook").first.click()
+    sidebar = open_lab(tab, lab, "Chat")
+    expect(sidebar).to_contain_text("there is none yet")
+    sidebar.get_by_role("button", name="New research notebook").click()
+    tab.get_by_label("Name").fill("Ferns and moss" + "x" * 286 + "too long")
+    expect(tab.get_by_label("Name")).to_have_value("Ferns and moss" + "x" * 286)
     tab.get_by_label("Name").fill("Ferns and moss")
     tab.get_by_role("button", name="Create").click()
+    expect(sidebar).to_contain_text("This notebook is empty")
+    sidebar.get_by_role("tab", name="Library").click()
     expect(sidebar.locator(".sbf-Notebook.sbf-mod-current")).to_contain_text("Ferns and moss")
     tab.evaluate("() => void jupyterapp.commands.execute('filebrowser:activate')")
     files = tab.locator(".jp-DirListing-item")
@@ -176,18 +181,56 @@ def test_a_chat_answers_and_its_citation_opens_exactly_the_quoted_words(
     expect(tab.locator(".sbf-Viewer mark")).to_have_text("Moss holds water like a sponge and needs no roots.")
 
 
-def test_what_is_asked_while_a_chat_is_still_loading_comes_after_it(lab: Lab, tab: Page, botany: Any) -> None:
-    botany.chat().send("How do spores travel?")
-    tab.route("**/call/ListMessages", lambda route: (time.sleep(1.5), route.continue_()))
+def test_a_chat_shows_what_was_asked_elsewhere_and_loses_no_question(
+    lab: Lab, tab: Page, mine: Workspace, botany: Any
+) -> None:
+    chat = botany.chat()
+    chat.send("How do spores travel?")
+    tab.route("**/call/ListMessages*", lambda route: (time.sleep(1.5), route.continue_()))
     sidebar = open_lab(tab, lab, "Chat")
     question = sidebar.get_by_role("textbox", name="Question")
     expect(question).to_be_enabled()
     question.fill("How does moss hold water?")
     tab.keyboard.press("Enter")
     said = sidebar.locator(".sbf-is-user")
-    expect(said).to_have_text(["How do spores travel?", "How does moss hold water?"], timeout=30_000)
-    expect(sidebar.locator(".sbf-is-assistant[data-status=done]")).to_have_count(2, timeout=30_000)
-    tab.unroute("**/call/ListMessages")
+    asked = ["How do spores travel?", "How does moss hold water?"]  # the new one comes after what was still loading
+    expect(said).to_have_text(asked, timeout=30_000)
+    done = sidebar.locator(".sbf-is-assistant[data-status=done]")
+    expect(done).to_have_count(2, timeout=30_000)
+    tab.unroute("**/call/ListMessages*")
+    for elsewhere, here in (("Where do ferns grow?", "Where does moss grow?"), ("When do spores ripen?", "")):
+        chat.send(elsewhere)
+        asked += [elsewhere, here] if here else [elsewhere]
+        question.fill(here)
+        tab.keyboard.press("Enter")
+        sidebar.get_by_role("tab", name="Library").click()
+        sidebar.get_by_role("tab", name="Chat").click()
+        expect(said).to_have_text(asked, timeout=30_000)
+        expect(done).to_have_count(len(asked), timeout=30_000)
+    problem = '{"error": {"code": "remote_error", "message": "It is away.", "hint": "Wait."}}\n'
+    tab.route("**/stream/SendMessage*", lambda route: route.fulfill(body=problem))
+    question.fill("What is bark?")
+    tab.keyboard.press("Enter")
+    expect(sidebar.get_by_role("alert")).to_have_text("It is away. → Wait.")
+    expect(question).to_have_value("What is bark?")
+    sidebar.get_by_role("tab", name="Library").click()
+    sidebar.get_by_role("tab", name="Chat").click()
+    expect(sidebar.get_by_role("alert")).to_be_visible()
+    tab.unroute("**/stream/SendMessage*")
+    question.press("Enter")
+    expect(done).to_have_count(len(asked) + 1, timeout=30_000)
+    expect(said).to_have_text([*asked, "What is bark?"])
+    other = mine.notebooks.create("Other")
+    sidebar.get_by_role("tab", name="Library").click()
+    sidebar.get_by_role("button", name="Refresh").click()
+    expect(sidebar.locator(".sbf-Notebook", has_text="Other")).to_be_visible()
+    sidebar.get_by_role("tab", name="Chat").click()
+    notebooks = sidebar.locator("#sbf-chat").get_by_role("combobox", name="Research notebook")
+    notebooks.focus()
+    while notebooks.input_value() != str(other.id):
+        tab.keyboard.press("ArrowUp")
+    expect(sidebar).to_contain_text("This notebook is empty")
+    expect(notebooks).to_be_focused()
 
 
 def test_a_file_is_dragged_from_the_file_browser(lab: Lab, tab: Page, botany: Any) -> None:
@@ -209,7 +252,7 @@ def test_a_file_is_dragged_from_the_file_browser(lab: Lab, tab: Page, botany: An
     expect(row(sidebar, "dragged.md")).to_be_visible(timeout=30_000)
 
 
-def test_the_keyboard_alone_opens_filters_removes_and_brings_back(lab: Lab, tab: Page, botany: Any) -> None:
+def test_the_keyboard_alone_opens_filters_and_removes(lab: Lab, tab: Page, botany: Any) -> None:
     sidebar = open_lab(tab, lab)
     expect(row(sidebar, "ferns")).to_be_visible()
     sidebar.get_by_role("searchbox", name="Filter").focus()
@@ -225,11 +268,47 @@ def test_the_keyboard_alone_opens_filters_removes_and_brings_back(lab: Lab, tab:
     row(sidebar, "moss").focus()
     tab.keyboard.press("Delete")
     expect(row(sidebar, "moss")).to_have_count(0)
+    expect(row(sidebar, "ferns")).to_be_focused()
     assert [source.name for source in botany.sources.list()] == ["ferns"]
     sidebar.get_by_role("tab", name="Library").focus()
     tab.keyboard.press("ArrowRight")
     expect(sidebar.get_by_role("tab", name="Search")).to_be_focused()
     expect(sidebar.get_by_role("searchbox", name="Search")).to_be_visible()
+
+
+def test_what_fails_loses_no_text_and_is_forgotten_when_all_is_well(
+    lab: Lab, tab: Page, botany: Any, observed: Observed
+) -> None:
+    (lab.root / "open.md").write_text("# Open")
+    sidebar = open_lab(tab, lab)
+    expect(row(sidebar, "moss")).to_be_visible()
+    tab.evaluate("() => void jupyterapp.commands.execute('filebrowser:activate')")
+    tab.locator(".jp-DirListing-item", has_text="open.md").click()
+    tab.evaluate("() => void jupyterapp.commands.execute('sbf:open')")
+    sidebar.get_by_role("button", name="Add sources").click()
+    # Nothing is said of a file that is selected where nobody sees it.
+    expect(tab.get_by_role("menuitem", name="Add Text…")).to_be_visible()
+    expect(tab.get_by_role("menuitem", name="Add to Second Brain")).to_have_count(0)
+    tab.get_by_role("menuitem", name="Add Text…").click()
+    text = tab.get_by_role("textbox", name="Text")
+    expect(text).to_be_focused()
+    problem = {"code": "remote_error", "message": "It is away.", "hint": "Wait."}
+    for path in ("upload*", "call/ListNotebooks*"):
+        tab.route(f"**/sbf/api/{path}", lambda route: route.fulfill(status=502, json=problem))
+    text.fill("Lichen is two beings.\nIt grows slowly.")
+    tab.get_by_role("button", name="Add", exact=True).click()
+    expect(tab.locator(".jp-Dialog").get_by_role("alert")).to_contain_text("It is away.")
+    expect(text).to_have_value("Lichen is two beings.\nIt grows slowly.")
+    assert violations(tab, ".jp-Dialog") == []
+    shot(tab, "text-again")
+    tab.unroute("**/sbf/api/upload*")
+    tab.get_by_role("button", name="Add", exact=True).click()
+    expect(row(sidebar, "Lichen is two beings.")).to_be_visible(timeout=30_000)
+    sidebar.get_by_role("button", name="Refresh").click()
+    expect(sidebar.get_by_role("alert")).to_contain_text("It is away.")
+    tab.unroute("**/sbf/api/call/ListNotebooks*")
+    expect(row(sidebar, "Lichen is two beings.")).to_be_visible(timeout=15_000)
+    observed.errors[:] = [error for error in observed.errors if "502" not in error]
 
 
 def test_the_status_bar_shows_what_is_at_work_and_stops_it(lab: Lab, tab: Page, mine: Workspace) -> None:
@@ -280,8 +359,8 @@ def test_without_its_server_half_it_says_what_to_do(lab: Lab, tab: Page, observe
     observed.errors[:] = [error for error in observed.errors if "404" not in error]
 
 
-def test_under_a_base_url_an_answer_is_seen_while_it_is_written_and_can_be_stopped(
-    hub_lab: Lab, tab: Page, provider: Provider, botany: Any
+def test_under_a_base_url_an_answer_is_written_wherever_one_looks_until_it_is_stopped(
+    hub_lab: Lab, tab: Page, mine: Workspace, provider: Provider, botany: Any
 ) -> None:
     def endless(handler: BaseHTTPRequestHandler, _: int) -> None:
         begin(handler)
@@ -297,11 +376,41 @@ def test_under_a_base_url_an_answer_is_seen_while_it_is_written_and_can_be_stopp
     writing = sidebar.locator(".sbf-is-assistant[data-status=writing]")
     expect(writing).to_contain_text("And it goes on.", timeout=30_000)
     shot(tab, "writing")
+    provider.closed_early.clear()
+    chats = sidebar.get_by_role("combobox", name="Chat")
+    written = chats.input_value()
+    sidebar.get_by_role("button", name="New chat").click()
+    expect(writing).to_have_count(0)
+    chats.select_option(written)
+    expect(writing).to_contain_text("And it goes on.")
+    tab.reload()
+    sidebar = show_sidebar(tab, "Chat")
+    expect(writing).to_contain_text("And it goes on.")
+    assert not provider.closed_early.is_set()
     sidebar.get_by_role("button", name="Stop writing").click()
     stopped = sidebar.locator(".sbf-is-assistant[data-status=stopped]")
     expect(stopped).to_contain_text("Moss holds water like a sponge")
     expect(sidebar.get_by_role("button", name="Send (Enter)")).to_be_visible()
     assert provider.closed_early.wait(20)
+
+    def silent(handler: BaseHTTPRequestHandler, _: int) -> None:
+        begin(handler)
+        while True:
+            handler.wfile.write(b": still thinking\n\n")
+            time.sleep(0.05)
+
+    provider.script = silent
+    sidebar.get_by_role("textbox", name="Question").fill("And on stones?")
+    tab.keyboard.press("Enter")
+    expect(writing).to_contain_text("Reading the sources…")
+    deadline = time.monotonic() + 20
+    while not provider.open:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    sidebar.get_by_role("button", name="Stop writing").click()
+    expect(sidebar.locator(".sbf-is-assistant[data-status=stopped]")).to_have_count(2)
+    messages = mine.call(op.ListMessages(chat_id=UUID(written)))
+    assert [it.status for it in messages if it.role == "assistant"] == ["stopped", "stopped"]
 
 
 @pytest.fixture

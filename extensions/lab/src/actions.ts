@@ -1,24 +1,28 @@
 /** What buttons, menus and commands do: one place that says how it went. */
 
 import { Dialog, InputDialog, Notification, showDialog, showErrorMessage } from '@jupyterlab/apputils';
+import { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
-import { h } from './dom';
+import { h, problemView } from './dom';
 import { Library } from './library';
 import { Notebook, Source } from './records';
 import { ServiceError } from './service';
+
+/** Longest name of a notebook. */
+const NAME_LENGTH = 300;
 
 export class Actions {
   constructor(private _library: Library) {}
 
   /** Ask for a name and make a notebook. */
   async newNotebook(name?: string): Promise<Notebook | null> {
-    const wanted = name ?? (await ask('New research notebook', 'Create', 'Name', 'AI Research'));
+    const wanted = name ?? (await ask('New research notebook', 'Create', 'Name', 'AI Research', '', NAME_LENGTH));
     return wanted ? this._tell(() => this._library.create(wanted)) : null;
   }
 
   async renameNotebook(notebook: Notebook): Promise<void> {
-    const name = await ask('Rename notebook', 'Rename', 'Name', notebook.name, notebook.name);
+    const name = await ask('Rename notebook', 'Rename', 'Name', notebook.name, notebook.name, NAME_LENGTH);
     if (name && name !== notebook.name) {
       await this._tell(() => this._call('UpdateNotebook', { notebook_id: notebook.id, name }));
       await this._library.refresh();
@@ -92,14 +96,23 @@ export class Actions {
 
   async addText(): Promise<void> {
     const notebook = await this._target();
-    const body = notebook && new TextBody();
-    const answer = body && (await showDialog({ title: 'Add text', body, buttons: okCancel('Add') }));
-    if (!notebook || !answer?.button.accept || !answer.value?.text.trim()) {
+    if (notebook) {
+      await this._askText(notebook, new TextBody());
+    }
+  }
+
+  /** Ask for a text and add it; what could not be added is shown again, with the reason. */
+  private async _askText(notebook: Notebook, body: TextBody): Promise<void> {
+    const { button, value } = await showDialog({ title: 'Add text', body, buttons: okCancel('Add'), focusNodeSelector: 'textarea' });
+    if (!button.accept || !value?.text.trim()) {
       return;
     }
-    const { name, text } = answer.value;
-    const file = new File([text], name || text.trim().split('\n')[0].slice(0, 80));
-    await this._tell(async () => this._put(notebook, await this._library.service.upload<Source>(notebook.id, file)));
+    const file = new File([value.text], value.name || value.text.trim().split('\n')[0].slice(0, 80));
+    try {
+      this._put(notebook, await this._library.service.upload<Source>(notebook.id, file));
+    } catch (error) {
+      await this._askText(notebook, new TextBody(value, ServiceError.from(error)));
+    }
   }
 
   async retry(source: Source): Promise<void> {
@@ -180,8 +193,9 @@ export function sentence(error: unknown): string {
   return hint ? `${message} → ${hint}` : message;
 }
 
-async function ask(title: string, okLabel: string, label: string, placeholder: string, text = ''): Promise<string> {
-  const given = await InputDialog.getText({ title, okLabel, label, placeholder, text });
+async function ask(title: string, okLabel: string, label: string, placeholder: string, text = '', longest?: number): Promise<string> {
+  const body = new LineBody(label, placeholder, text, longest);
+  const given = await showDialog({ title, body, buttons: okCancel(okLabel), focusNodeSelector: 'input' });
   return given.button.accept ? (given.value ?? '').trim() : '';
 }
 
@@ -189,15 +203,39 @@ function okCancel(label: string): Dialog.IButton[] {
   return [Dialog.cancelButton(), Dialog.okButton({ label })];
 }
 
-/** The body of the dialog that takes a pasted text. */
-class TextBody extends Widget implements Dialog.IBodyWidget<{ name: string; text: string }> {
-  private _name = h('input', { class: 'jp-mod-styled sbf-Input', placeholder: 'Name (or the first line)', 'aria-label': 'Name' });
-  private _text = h('textarea', { class: 'jp-mod-styled sbf-Paste', rows: 12, placeholder: 'Paste text here', 'aria-label': 'Text' });
+/** The body of a dialog that asks for one line. The Lab's own takes more than can be stored. */
+class LineBody extends Widget implements Dialog.IBodyWidget<string> {
+  private _line: HTMLInputElement;
 
-  constructor() {
+  constructor(label: string, placeholder: string, text: string, longest?: number) {
     super();
     this.addClass('sbf-TextBody');
-    this.node.append(this._name, this._text);
+    this._line = h('input', { class: 'jp-mod-styled sbf-Input', placeholder, maxlength: longest });
+    this._line.value = text;
+    this.node.append(h('label', {}, label, this._line));
+  }
+
+  getValue(): string {
+    return this._line.value;
+  }
+
+  protected override onAfterAttach(_: Message): void {
+    this._line.select();
+  }
+}
+
+/** The body of the dialog that takes a pasted text. */
+class TextBody extends Widget implements Dialog.IBodyWidget<{ name: string; text: string }> {
+  private _name = h('input', { class: 'jp-mod-styled sbf-Input', placeholder: 'Name (or the first line)', 'aria-label': 'Name', maxlength: NAME_LENGTH });
+  private _text = h('textarea', { class: 'jp-mod-styled sbf-Paste', rows: 12, placeholder: 'Paste text here', 'aria-label': 'Text' });
+
+  /** `given` was written before, and `problem` is why it could not be added. */
+  constructor(given = { name: '', text: '' }, problem?: ServiceError) {
+    super();
+    this.addClass('sbf-TextBody');
+    this._name.value = given.name;
+    this._text.value = given.text;
+    this.node.append(...(problem ? [problemView(problem)] : []), this._name, this._text);
   }
 
   getValue(): { name: string; text: string } {

@@ -5,7 +5,7 @@ import { Message as LuminoMessage } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
 import { sentence } from './actions';
-import { h, iconButton, problemView } from './dom';
+import { button, h, iconButton, problemView } from './dom';
 import * as icons from './icons';
 import { Inserter } from './inserter';
 import { LevelsView } from './levelsView';
@@ -26,6 +26,10 @@ export class ChatView extends Widget {
   private _fresh: Chat['levels'] = {};
   private _chats: Chat[] = [];
   private _chat: Chat | null = null;
+  /** How many messages of the chat were read. */
+  private _shown = 0;
+  /** A question that failed, and why. */
+  private _failed: MessageView[] = [];
   private _loaded: Promise<void> = Promise.resolve();
   private _writing: { view: MessageView; leave: AbortController } | null = null;
   private _notebookId = '';
@@ -34,7 +38,8 @@ export class ChatView extends Widget {
   constructor(
     private _library: Library,
     private _inserter: Inserter,
-    private _open: (span: Span) => void
+    private _open: (span: Span) => void,
+    private _makeNotebook: () => void
   ) {
     super();
     this.addClass('sbf-Chat');
@@ -45,7 +50,7 @@ export class ChatView extends Widget {
         'div',
         { class: 'sbf-Bar' },
         this._sessions,
-        iconButton(icons.addIcon, 'New chat', () => this._begin()),
+        iconButton(icons.addIcon, 'New chat', () => this._beginHere()),
         iconButton(icons.trashIcon, 'Delete this chat', () => void this._delete())
       ),
       this._levels.node,
@@ -74,16 +79,32 @@ export class ChatView extends Widget {
     await this._submit();
   }
 
+  /** Read anew what was said elsewhere, for example in a widget. `background`: nobody asked for it. */
+  async renew(background = false): Promise<void> {
+    const id = this._notebookId;
+    if (!id || !this.isVisible || this._writing) {
+      return;
+    }
+    const page = await this._listChats(id, background).catch(() => null);
+    if (!page || id !== this._notebookId || this._writing) {
+      return;
+    }
+    this._know(page.items);
+    if (this._chat && this._chat.message_count !== this._shown) {
+      await this._show(this._chat);
+    }
+  }
+
   protected override onActivateRequest(_: LuminoMessage): void {
     this._input.focus();
   }
 
   protected override onAfterShow(_: LuminoMessage): void {
-    this._load(this._follow());
+    this._load(this._library.current?.id === this._notebookId ? this.renew() : this._follow());
   }
 
   override dispose(): void {
-    this._writing?.leave.abort();
+    this._leave();
     super.dispose();
   }
 
@@ -100,22 +121,21 @@ export class ChatView extends Widget {
       this._levels.reload();
     }
     this._sourceCount = this._library.current?.source_count ?? 0;
+    if (this._log.firstElementChild?.classList.contains('sbf-Empty')) {
+      this._welcome();
+    }
     if (id === this._notebookId || !this.isVisible) {
       return;
     }
     this._notebookId = id;
-    this._writing?.leave.abort();
     this._chats = [];
     this._begin();
     try {
-      const page = id ? await this._library.service.call<Page<Chat>>('ListChats', { notebook_id: id, limit: 50 }) : null;
+      const page = id ? await this._listChats(id) : null;
       if (page && this._notebookId === id) {
-        const begun = this._chats; // somebody may have asked already
-        this._chats = [...begun, ...page.items.filter(it => !begun.some(mine => mine.id === it.id))];
+        this._know(page.items);
         if (!this._writing && !this._chat) {
           await this._choose(this._chats[0]?.id ?? '');
-        } else {
-          this._drawSessions();
         }
       }
     } catch (error) {
@@ -123,39 +143,81 @@ export class ChatView extends Widget {
     }
   }
 
+  private _listChats(notebookId: string, background = false): Promise<Page<Chat>> {
+    return this._library.service.call<Page<Chat>>('ListChats', { notebook_id: notebookId, limit: 50 }, background);
+  }
+
+  /** Take in how the chats are now; somebody may have begun one meanwhile. */
+  private _know(chats: Chat[]): void {
+    const before = JSON.stringify(this._chats);
+    const known = new Map(this._chats.map(it => [it.id, it]));
+    this._chats = chats.map(it => Object.assign(known.get(it.id) ?? {}, it));
+    if (this._chat && !this._chats.includes(this._chat)) {
+      this._chats.push(this._chat);
+    }
+    if (before !== JSON.stringify(this._chats)) {
+      this._drawSessions();
+    }
+  }
+
   private _begin(): void {
-    this._writing?.leave.abort();
+    this._leave();
     this._chat = null;
     this._fresh = {};
     this._levels.spent(null);
     this._welcome();
     this._drawSessions();
+  }
+
+  private _beginHere(): void {
+    this._begin();
     this._input.focus();
   }
 
-  private async _choose(id: string): Promise<void> {
+  /** Look elsewhere: what is being written goes on without a reader. */
+  private _leave(): void {
     this._writing?.leave.abort();
+    this._writing = null;
+    this._shown = 0;
+    this._failed = [];
+    this._busy(false);
+  }
+
+  private async _choose(id: string): Promise<void> {
+    this._leave();
     this._chat = this._chats.find(it => it.id === id) ?? null;
     this._drawSessions();
-    if (!this._chat) {
+    if (this._chat) {
+      await this._show(this._chat);
+    } else {
       this._welcome();
+    }
+  }
+
+  /** Show the messages of a chat as they are stored, and go on reading one that is being written. */
+  private async _show(chat: Chat): Promise<void> {
+    const page = await this._latest(chat);
+    if (!page || this._chat !== chat || this._writing) {
       return;
     }
-    const chat = this._chat;
-    const first = await this._page(chat, 0);
-    const page = first && first.total > first.items.length ? await this._page(chat, first.total - 100) : first;
-    if (page && this._chat === chat) {
-      this._log.replaceChildren(...page.items.map(it => this._view(it).node));
-      this._levels.spent(page.items.filter(it => it.answer).pop()?.answer ?? null);
-      this._toEnd();
-      const last = page.items[page.items.length - 1];
-      if (last?.status === 'writing') {
-        const view = this._view(last);
-        this._log.lastElementChild?.replaceWith(view.node);
-        const place = { chat_id: chat.id, message_id: last.id, after: [...last.text].length };
-        void this._take(view, leave => this._library.service.stream('FollowMessage', place, leave));
-      }
+    const [said, told] = page.items.slice(-2);
+    if (told?.status === 'failed' && said.text === this._failed[0]?.message.text) {
+      this._failed = []; // it is stored, with the reason
     }
+    const views = page.items.map(it => this._view(it));
+    this._log.replaceChildren(...[...views, ...this._failed].map(it => it.node));
+    this._shown = page.total;
+    this._levels.spent(page.items.filter(it => it.answer).pop()?.answer ?? null);
+    this._toEnd();
+    if (told?.status === 'writing') {
+      const place = { chat_id: chat.id, message_id: told.id, after: [...told.text].length };
+      void this._take(views[views.length - 1], leave => this._library.service.stream('FollowMessage', place, leave));
+    }
+  }
+
+  private async _latest(chat: Chat): Promise<Page<Message> | null> {
+    const first = await this._page(chat, 0);
+    return first && first.total > first.items.length ? this._page(chat, first.total - 100) : first;
   }
 
   private async _page(chat: Chat, offset: number): Promise<Page<Message> | null> {
@@ -172,21 +234,38 @@ export class ChatView extends Widget {
     if (!text || this._writing || !this._notebookId) {
       return;
     }
+    const id = this._notebookId;
     this._input.value = '';
     await this._loaded;
-    if (this._writing) {
-      this._input.value = text;
+    await this.renew();
+    if (this._writing || this._notebookId !== id) {
+      this._giveBack(text);
       return;
     }
+    this._failed.splice(0).forEach(it => it.node.remove());
     if (!this._chat) {
       this._log.replaceChildren();
     }
     const asked = { id: '', chat_id: '', role: 'user', text, status: 'done', answer: null, error: '' } as Message;
+    const question = this._view(asked);
     const view = this._view({ ...asked, role: 'assistant', text: '', status: 'writing' });
-    this._log.append(this._view(asked).node, view.node);
+    this._log.append(question.node, view.node);
     this._toEnd();
-    await this._take(view, leave => this._sent(text, leave));
-    void this._refreshTitle();
+    if (!(await this._take(view, leave => this._sent(text, leave)))) {
+      return;
+    }
+    if (view.message.status === 'failed') {
+      this._failed = [question, view];
+      this._giveBack(text);
+    } else {
+      this._shown += 2;
+    }
+    await this.renew();
+  }
+
+  /** Put a question that was not answered back, so that nobody has to write it again. */
+  private _giveBack(text: string): void {
+    this._input.value ||= text;
   }
 
   private async *_sent(text: string, leave: AbortSignal): AsyncGenerator<Line> {
@@ -194,7 +273,8 @@ export class ChatView extends Widget {
     if (!this._chat) {
       const chat = await service.call<Chat>('CreateChat', { notebook_id: this._notebookId, levels: this._fresh });
       if (leave.aborted) {
-        return; // another notebook is shown by now
+        this._giveBack(text); // somebody stopped it, or another notebook is shown by now
+        throw new ServiceError('cancelled', 'Stopped.');
       }
       this._chat = chat;
       this._chats.unshift(chat);
@@ -203,8 +283,8 @@ export class ChatView extends Widget {
     yield* service.stream('SendMessage', { chat_id: this._chat.id, text }, leave);
   }
 
-  /** Show a message while it is written. */
-  private async _take(view: MessageView, begin: (leave: AbortSignal) => AsyncGenerator<Line>): Promise<void> {
+  /** Show a message while it is written. Tells whether it was still looked at in the end. */
+  private async _take(view: MessageView, begin: (leave: AbortSignal) => AsyncGenerator<Line>): Promise<boolean> {
     const writing = (this._writing = { view, leave: new AbortController() });
     this._busy(true);
     try {
@@ -224,12 +304,13 @@ export class ChatView extends Widget {
       if (view.message.status === 'writing') {
         view.fail(ServiceError.from(error));
       }
-    } finally {
-      if (this._writing === writing) {
-        this._writing = null;
-        this._busy(false);
-      }
     }
+    const here = this._writing === writing;
+    if (here) {
+      this._writing = null;
+      this._busy(false);
+    }
+    return here;
   }
 
   private async _setLevel(sourceId: string, level: Level): Promise<void> {
@@ -245,27 +326,16 @@ export class ChatView extends Widget {
 
   /** Stop the writing; what was written stays. */
   private async _halt(): Promise<void> {
-    const writing = this._writing;
-    if (!writing || !this._chat || !writing.view.message.id) {
-      writing?.leave.abort();
-      return;
-    }
+    const [writing, chat] = [this._writing, this._chat];
+    const id = writing && chat && (writing.view.message.id || (await this._latest(chat))?.items.find(it => it.status === 'writing')?.id);
     try {
-      const place = { chat_id: this._chat.id, message_id: writing.view.message.id };
-      writing.view.set(await this._library.service.call<Message>('StopMessage', place));
+      if (id) {
+        writing.view.set(await this._library.service.call<Message>('StopMessage', { chat_id: chat.id, message_id: id }));
+      }
     } catch {
       // It had ended by itself: the stream tells how.
     }
-    writing.leave.abort();
-  }
-
-  private async _refreshTitle(): Promise<void> {
-    const chat = this._chat;
-    if (chat) {
-      const now = await this._library.service.call<Chat>('GetChat', { chat_id: chat.id }).catch(() => chat);
-      Object.assign(chat, now);
-      this._drawSessions();
-    }
+    writing?.leave.abort();
   }
 
   private async _delete(): Promise<void> {
@@ -291,9 +361,16 @@ export class ChatView extends Widget {
   }
 
   private _welcome(): void {
+    const { current, ready } = this._library;
+    const homeless = ready && !current;
+    const words = homeless
+      ? 'A chat is about the sources of a research notebook, and there is none yet.'
+      : current?.source_count === 0
+        ? 'This notebook is empty: add sources in the Library, then ask about them.'
+        : 'Ask about the sources of this notebook. Every [n] in an answer opens the exact words it stands on.';
     this._log.replaceChildren(
-      h('div', { class: 'sbf-Empty' }, icons.chatIcon.element({ tag: 'span', className: 'sbf-Empty-icon' }),
-        h('p', {}, 'Ask about the sources of this notebook. Every [n] in an answer opens the exact words it stands on.'))
+      h('div', { class: 'sbf-Empty' }, icons.chatIcon.element({ tag: 'span', className: 'sbf-Empty-icon' }), h('p', {}, words),
+        homeless && button('New research notebook', this._makeNotebook, 'sbf-mod-accept'))
     );
   }
 

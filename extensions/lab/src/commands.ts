@@ -136,6 +136,7 @@ function addAdding({ app, sidebar, actions, browsers }: Parts): void {
         await actions.addPaths(paths);
       }
     },
+    // Only for the menu of the file browser: elsewhere nobody sees what is selected there.
     { icon: icons.brainIcon, isEnabled: () => selected().length > 0, caption: 'Add what is selected in the file browser' }
   );
   add(IDS.upload, 'Add Files of This Computer…', () => actions.chooseUploads());

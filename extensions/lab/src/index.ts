@@ -71,7 +71,7 @@ function activate(
     actions,
     new LibraryView(library, actions, app.commands, openSource),
     new SearchView(library, inserter, openSpan),
-    new ChatView(library, inserter, openSpan)
+    new ChatView(library, inserter, openSpan, () => void actions.newNotebook())
   );
   app.shell.add(sidebar, 'left', { rank: 250, type: 'Second Brain' });
   restorer?.add(sidebar, 'sbf-sidebar');
@@ -87,7 +87,7 @@ function activate(
     args: tab => ({ ...tab.content.args }) as any,
     name: tab => tab.id
   });
-  for (const command of [IDS.open, IDS.search, IDS.chat, IDS.newNotebook, IDS.addSelected, IDS.upload, IDS.address, IDS.text, IDS.quickstart]) {
+  for (const command of [IDS.open, IDS.search, IDS.chat, IDS.newNotebook, IDS.upload, IDS.address, IDS.text, IDS.quickstart]) {
     palette?.addItem({ command, category: CATEGORY });
   }
   launcher?.add({ command: IDS.open, category: CATEGORY, rank: 1, args: { launcher: true } });

@@ -87,7 +87,7 @@ export class Library {
       const known = new Set(own.map(it => it.id));
       this.notebooks = [...own, ...shared.filter(it => !known.has(it.id))];
       this._keepCurrent();
-      if (background && this.ready && before === JSON.stringify(this.notebooks)) {
+      if (background && this.ready && !this.problem && before === JSON.stringify(this.notebooks)) {
         return;
       }
       await Promise.all([...this.loaded.keys()].map(id => this._reload(id, background)));

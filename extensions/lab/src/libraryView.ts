@@ -72,6 +72,7 @@ export class LibraryView extends Widget {
   private _draw(): void {
     const focused = this._tree.contains(document.activeElement) ? this._focused : '';
     const top = this._tree.scrollTop;
+    const before = [...this._rows.keys()];
     this._rows.clear();
     const { problem, notebooks, ready } = this._library;
     const words = this._library.filter.toLowerCase();
@@ -91,7 +92,9 @@ export class LibraryView extends Widget {
     const first = this._rows.get(this._focused) ?? this._rows.get(this._library.current?.id ?? '') ?? [...this._rows.values()][0];
     first?.setAttribute('tabindex', '0');
     if (focused) {
-      this._rows.get(focused)?.focus();
+      const at = before.indexOf(focused);
+      const near = [...before.slice(at), ...before.slice(0, at).reverse()].find(it => this._rows.has(it));
+      (this._rows.get(near ?? '') ?? this._filter).focus(); // the row itself, or one beside where it was
     }
   }
 
@@ -280,7 +283,7 @@ export class LibraryView extends Widget {
 
   private _addMenu(anchor: HTMLElement): void {
     const menu = new Menu({ commands: this._commands });
-    for (const command of ['sbf:add-selected', 'sbf:upload', 'sbf:add-address', 'sbf:add-text']) {
+    for (const command of ['sbf:upload', 'sbf:add-address', 'sbf:add-text']) {
       menu.addItem({ command });
     }
     const { left, bottom } = anchor.getBoundingClientRect();

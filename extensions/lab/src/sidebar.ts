@@ -119,6 +119,7 @@ export class Sidebar extends Widget {
   private _look(): void {
     if (!document.hidden && this._library.ready && !this._library.busy) {
       void this._library.refresh(true);
+      void this.chat.renew(true);
     }
   }
 

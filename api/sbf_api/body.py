@@ -24,7 +24,7 @@ JSON_BYTES = 2 << 20
 """Largest body of anything but a source."""
 BODY_SECONDS = 10.0
 """Time every body has; beyond it each second must have brought :data:`BODY_RATE` bytes."""
-BODY_RATE = 64 << 10
+BODY_RATE = 16 << 10
 """Slowest a long body may come, in bytes per second: one that drips would hold a place that others wait for."""
 IDLE_SECONDS = 30.0
 """Longest pause inside a body, however fast it came before."""

@@ -44,24 +44,31 @@ async def free(locks: WorkLocks, name: UUID) -> bool:
     return False
 
 
+async def cancelled_after(locks: WorkLocks, name: UUID, pause: float) -> bool:
+    """Cancel somebody who wants the lock, and would keep it; tell whether they had it."""
+    got = False
+
+    async def want() -> None:
+        nonlocal got
+        async with locks.hold(name) as got:
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(want())
+    await asyncio.sleep(pause)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    return got
+
+
 @pytest.mark.parametrize("warm", [True, False], ids=["a connection is there", "the first lock"])
 def test_a_lock_is_let_go_of_when_who_wanted_it_is_cancelled(conninfo: str, loop: LoopThread, warm: bool) -> None:
     async def cancelled_at(pause: float) -> tuple[bool, bool]:
         async with two(conninfo) as (mine, others):
             if warm:
                 assert await free(mine, uuid4())
-            name, got = uuid4(), False
-
-            async def want() -> None:
-                nonlocal got
-                async with mine.hold(name) as got:
-                    await asyncio.sleep(60)
-
-            task = asyncio.create_task(want())
-            await asyncio.sleep(pause)
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            name = uuid4()
+            got = await cancelled_after(mine, name, pause)
             return got, await free(others, name) and await free(mine, name) and await free(others, name)
 
     async def everywhere() -> list[tuple[bool, bool]]:
@@ -82,16 +89,7 @@ def test_who_holds_a_lock_is_known_to_live_also_when_the_first_who_wanted_one_wa
 
     async def cancelled_at(pause: float) -> bool:
         async with two(conninfo) as (mine, _):
-
-            async def want() -> None:
-                async with mine.hold(uuid4()):
-                    await asyncio.sleep(60)
-
-            task = asyncio.create_task(want())
-            await asyncio.sleep(pause)
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await cancelled_after(mine, uuid4(), pause)
             async with mine.hold(uuid4()) as got:
                 return got and await alive(mine.holder)
 

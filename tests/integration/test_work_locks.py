@@ -72,10 +72,13 @@ def test_a_lock_is_let_go_of_when_who_wanted_it_is_cancelled(conninfo: str, loop
             return got, await free(others, name) and await free(mine, name) and await free(others, name)
 
     async def everywhere() -> list[tuple[bool, bool]]:
-        return [await cancelled_at(n * (0.000_05 if warm else 0.001)) for n in range(40)]
+        outcomes = list[tuple[bool, bool]]()
+        while sum(got for got, _ in outcomes) < 5:  # from before it is granted until after, whatever the machine
+            outcomes.append(await cancelled_at(len(outcomes) * (0.000_05 if warm else 0.001)))
+        return outcomes
 
     outcomes = loop.run(everywhere())
-    assert {got for got, _ in outcomes} == {True, False}  # before it was granted, and after
+    assert len(outcomes) > 5
     assert all(let_go for _, let_go in outcomes)
 
 

@@ -20,7 +20,7 @@ class Found:
 
     cases: int
     failures: tuple[str, ...]
-    """What broke the description or answered 5xx: check and operation."""
+    """What broke the description or answered 5xx: check and operation; and what could not be tested at all."""
     log: str
 
 
@@ -47,8 +47,9 @@ def fuzz(url: str, token: str, examples: int, seed: int, *options: str) -> Found
         if not report.exists():
             raise AssertionError(done.stdout[-2_000:] + done.stderr[-2_000:])
         told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    failures = tuple(f"{one['title']}: {', '.join(one['operations'])}" for one in told["failures"])
-    return Found(told["test_cases"]["generated"], failures, done.stdout)
+    failures = [f"{one['title']}: {', '.join(one['operations'])}" for one in told["failures"]]
+    failures += [f"not tested: {json.dumps(one)[:300]}" for one in told["errors"]]
+    return Found(told["test_cases"]["generated"], tuple(failures), done.stdout)
 
 
 OWN_TOKEN = ("--exclude-operation-id", "RevokeApiToken", "--exclude-operation-id", "ChangePassword")

@@ -29,4 +29,4 @@ def filter_body(context: Any, body: Any) -> bool:
 @schemathesis.hook
 def filter_path_parameters(context: Any, path_parameters: Any) -> bool:
     """Likewise for paths, where values may have been quoted already."""
-    return _seen({name: unquote(str(value)) for name, value in path_parameters.items()})
+    return _seen({name: unquote(str(value)) for name, value in (path_parameters or {}).items()})

@@ -69,11 +69,12 @@ _LIMITS = {
         ("Reset", "Seconds until one more is left"),
     )
 }
+_WAIT = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait"}}
 _OF_ERROR: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
     405: {"Allow": {"schema": {"type": "string"}, "description": "Methods the path takes"}},
-    429: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait"}},
-    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait"}},
+    429: _WAIT,
+    503: _WAIT,
 }
 _EVENT = {
     "type": "object",

@@ -98,11 +98,11 @@ async def _register(
             return created, True
         known = await sources.by_origin(connection, user_id, op.origin)
         assert known is not None  # somebody else inserted it a moment ago
-    unembedded = await _has_no_vectors(runtime, connection, user_id, known)
-    if known.status == "ready" and sha256 is not None and known.sha256 == sha256.hex() and not unembedded:
-        return known.model_copy(update={"stage": "unchanged"}), False
-    if not known.finished and sha256 is not None and known.sha256 == sha256.hex():
+    same = sha256 is not None and known.sha256 == sha256.hex()
+    if same and not known.finished:
         return known, True
+    if same and known.status == "ready" and not await _has_no_vectors(runtime, connection, user_id, known):
+        return known.model_copy(update={"stage": "unchanged"}), False
     replaced = await sources.replace(
         connection, user_id, known.id, sha256=sha256, url=op.url, media_type=op.media_type, language=op.language
     )
